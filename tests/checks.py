@@ -1,0 +1,77 @@
+"""All checks of the project in one go: ruff, pyright, pytest. Run by `launch.py test`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Outcome(NamedTuple):
+    """How one check ended: its exit code, how long it took in s, and the last line it printed."""
+
+    name: str
+    code: int
+    seconds: float
+    closing_line: str
+
+
+def checks(pytest_arguments: Sequence[str], color: bool) -> dict[str, list[str]]:
+    """The commands of all checks by name, in the order in which they run."""
+    python = sys.executable
+    return {
+        "ruff check": [python, "-m", "ruff", "check"],
+        "ruff format": [python, "-m", "ruff", "format", "--check"],
+        "pyright": [python, "-m", "pyright", "--pythonpath", python],
+        "pytest": [python, "-m", "pytest", *(["--color=yes"] if color else []), *pytest_arguments],
+    }
+
+
+def run(name: str, command: Sequence[str]) -> Outcome:
+    """Runs one check in the project's root and passes its output through as it comes."""
+    started = time.monotonic()
+    # The node wrapper of pyright otherwise tells of newer versions; the pinned one is meant.
+    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    last = b""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) as process:
+        while process.stdout and (chunk := os.read(process.stdout.fileno(), 65536)):
+            os.write(1, chunk)
+            last = (last + chunk)[-4096:]
+    seconds = time.monotonic() - started
+    return Outcome(name, process.returncode, seconds, last_line(last.decode("utf-8", "replace")))
+
+
+def last_line(text: str) -> str:
+    """The last line that is not blank, without colours."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[[\d;]*m", "", text).splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """What passed and what did not, and below it the closing line of the last check."""
+    rows = [
+        f"  {outcome.name:<12} {'FAILED' if outcome.code else 'passed'} {outcome.seconds:7.1f} s"
+        for outcome in outcomes
+    ]
+    return "\n".join([*rows, "", outcomes[-1].closing_line])
+
+
+def main(pytest_arguments: Sequence[str]) -> int:
+    """Runs every check, whatever the ones before said. Returns the first failure's exit code, or 0."""
+    outcomes = []
+    for name, command in checks(pytest_arguments, sys.stdout.isatty()).items():
+        print(f"\n--- {name}", flush=True)
+        outcomes.append(run(name, command))
+    print("\n" + table(outcomes))
+    return next((outcome.code for outcome in outcomes if outcome.code), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
