@@ -1,0 +1,247 @@
+"""The three commands that make pictures: one job each, sent to the backend, followed, and fetched."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from pentimento_shared.answers import BackendError, BackendProblem, Job
+from pentimento_shared.settings import Task, Value, validate
+
+from .failures import FAILED, INTERRUPTED, Failure, wrong
+from .options import SizeType, given, setting_options
+from .output import Output, output_for
+from .pictures import Picture, read_mask, read_picture, with_color
+
+COMPOSITES = ("full", "layer", "raw")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job as it was asked for. `url` None: this user's own backend, started when none runs."""
+
+    task: Task
+    settings: Mapping[str, Value]
+    output: Output
+    composite: str
+    url: str | None
+    image: Picture | None = None
+    mask: Picture | None = None
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the job makes."""
+        complete = validate(self.task, self.settings)
+        return int(complete["batch_size"]) * int(complete["batch_count"])
+
+
+class Made(NamedTuple):
+    """A picture that was written: where, and what its recipe says of how it was made."""
+
+    file: Path
+    seed: int
+    width: int
+    height: int
+    steps_run: int
+    steps: int
+    model: str
+
+
+def _shared_options(command: Callable[..., object]) -> Callable[..., object]:
+    """What the three commands have in common beside the settings."""
+    for option in reversed(
+        (
+            click.option(
+                "-o",
+                "--output",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Write to this PNG file (an existing one is overwritten, never the input), or into this"
+                " folder. Without it: beside the input, under a new name.",
+            ),
+            click.option(
+                "--composite",
+                type=click.Choice(COMPOSITES),
+                default="full",
+                show_default=True,
+                help="full: the result laid over the source. layer: the result alone, its alpha the"
+                " selection. raw: as the model made it.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            click.option(
+                "--server",
+                "url",
+                metavar="URL",
+                help="Use the backend at this address instead of starting one.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("image", type=_FILE)
+@click.argument("prompt")
+@setting_options("img2img")
+@_shared_options
+def img2img(image: Path, **options: Any) -> None:
+    """Turn the picture IMAGE into another, as PROMPT says.
+
+    \b
+    pentimento img2img photo.jpg "a watercolor at sunset" --strength 0.6
+    """
+    picture = read_picture(image)
+    _run(_order("img2img", options, [image], picture), options)
+
+
+@click.command()
+@click.argument("image", type=_FILE)
+@click.argument("mask", type=_FILE)
+@click.argument("prompt")
+@setting_options("inpaint")
+@_shared_options
+def inpaint(image: Path, mask: Path, **options: Any) -> None:
+    """Repaint the part of IMAGE that is white in MASK, as PROMPT says. Black stays; grey is in between.
+
+    \b
+    pentimento inpaint photo.jpg mask.png "a red house"
+    """
+    picture, selection = read_picture(image), read_mask(mask)
+    if picture.size != selection.size:
+        raise wrong(
+            f"{mask} is {_px(selection)} and {image} is {_px(picture)}; a mask has the size of its picture."
+        )
+    _run(_order("inpaint", options, [image, mask], picture, selection), options)
+
+
+@click.command()
+@click.argument("prompt")
+@click.option("--size", type=SizeType(), metavar="WxH", help="Width and height in one: 256x384.")
+@setting_options("txt2img")
+@_shared_options
+def txt2img(size: tuple[Value, Value] | None, **options: Any) -> None:
+    """Make a picture from the words PROMPT.
+
+    \b
+    pentimento txt2img "a lighthouse in the snow, oil painting" --size 256x384
+    """
+    if size is not None:
+        if options["width"] is not None or options["height"] is not None:
+            raise wrong("--size already says width and height; leave --width and --height out.")
+        options["width"], options["height"] = size
+    _run(_order("txt2img", options, []), options)
+
+
+def _px(picture: Picture) -> str:
+    return f"{picture.size.width} x {picture.size.height} px"
+
+
+def _order(
+    task: Task,
+    options: Mapping[str, Any],
+    inputs: Sequence[Path],
+    image: Picture | None = None,
+    mask: Picture | None = None,
+) -> Order:
+    output = output_for(options["output"], inputs)
+    order = Order(task, given(options, task), output, options["composite"], options["url"], image, mask)
+    output.check(order.pictures)
+    return order
+
+
+def _run(order: Order, options: Mapping[str, Any]) -> None:
+    started = time.monotonic()
+    for notice in (order.image.notice if order.image else "", order.mask.notice if order.mask else ""):
+        if notice:
+            click.echo(notice, err=True)
+    job, pictures = _pictures(order)
+    files = order.output.write(pictures)
+    made = [_made(file, png, seed) for file, png, seed in zip(files, pictures, job.seeds, strict=True)]
+    for warning in job.warnings:
+        click.echo(warning, err=True)
+    _report(job, made, time.monotonic() - started, options["as_json"])
+
+
+def _pictures(order: Order) -> tuple[Job, list[bytes]]:
+    """The finished job and its pictures as PNG. Ctrl+C cancels it. Raises Failure, BackendError."""
+    from pentimento.background import connect
+
+    from .progress import Progress, watch
+
+    with Progress() as progress, connect(order.url, progress.say) as client:
+        key = uuid.uuid4().hex
+        known: list[Job] = []
+        try:
+            known.append(_submit(client, order, key))
+            job = watch(client.follow(known[0].id), progress.job)
+        except KeyboardInterrupt:
+            # With the same key this makes no second job: it only tells the id when the answer was cut off.
+            with suppress(BackendError):
+                client.cancel((known or [_submit(client, order, key)])[0].id)
+            raise Failure("Cancelled.", INTERRUPTED) from None
+        if job.state != "done":
+            raise _unfinished(job)
+        color = order.image.color if order.image else ()
+        fetched = (client.image(job.id, k, order.composite) for k in range(len(job.seeds)))
+        return job, [with_color(png, color) for png in fetched]
+
+
+def _submit(client: Any, order: Order, key: str) -> Job:
+    from pentimento import __version__
+
+    request = {
+        "task": order.task,
+        "settings": dict(order.settings),
+        "application": f"pentimento cli {__version__}",
+    }
+    image, mask = (part.png if part else None for part in (order.image, order.mask))
+    return client.submit(request, image, mask, key)
+
+
+def _unfinished(job: Job) -> BackendProblem | Failure:
+    if job.problem is not None:
+        return job.problem
+    return Failure(f"The job was {job.state} on the backend; nothing was written.", FAILED)
+
+
+def _made(file: Path, png: bytes, seed: int) -> Made:
+    from pentimento_shared.png_file import read_png_header, read_png_text
+    from pentimento_shared.recipe import PNG_KEY, Recipe
+
+    size = read_png_header(png).size
+    recipe = Recipe.from_json(read_png_text(png)[PNG_KEY])
+    steps = int(recipe.settings["steps"])
+    return Made(file, seed, *size, recipe.steps_run, steps, str(recipe.settings["model"]))
+
+
+def _report(job: Job, made: Sequence[Made], seconds: float, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        files = [{**one._asdict(), "file": str(one.file)} for one in made]
+        outcome = {
+            "id": job.id,
+            "task": job.task,
+            "images": files,
+            "seconds": round(seconds, 3),
+            "warnings": list(job.warnings),
+        }
+        click.echo(json.dumps(outcome, ensure_ascii=False))
+        return
+    for one in made:
+        click.echo(
+            f"{one.file}  {one.width} x {one.height} px, seed {one.seed}, "
+            f"{one.steps_run} of {one.steps} steps run"
+        )
+    click.echo(f"{seconds:.1f} s with {made[0].model}")

@@ -1,0 +1,37 @@
+"""`pentimento serve`: the server in this terminal, and what to do next."""
+
+from __future__ import annotations
+
+import click
+
+from pentimento import __version__
+from pentimento.server.run import Options, Running, ServeError, serve
+from pentimento_shared.places import data_folder
+
+from .failures import Failure
+
+_NEXT = """\
+Pentimento {version} listens at {url}
+
+  In the editors: the plugins for Krita and GIMP come with the next versions.
+  Until then, in another terminal:
+      python3 launch.py img2img PICTURE "a watercolor at sunset" --strength 0.6
+      python3 launch.py inpaint PICTURE MASK "a red house"
+      python3 launch.py txt2img "a lighthouse in the snow, oil painting"
+
+  Jobs, pictures and logs are kept in {data}.
+  Ctrl+C ends the backend; what is not done goes on at its next start."""
+
+
+def run(listen: str | None, port: int | None) -> None:
+    """Serves until Ctrl+C or SIGTERM. Raises Failure when the server cannot start."""
+    usual = Options()
+    options = Options(listen or usual.listen, usual.port if port is None else port)
+    try:
+        serve(options, _say)
+    except ServeError as error:
+        raise Failure(str(error), error.code) from error
+
+
+def _say(running: Running) -> None:
+    click.echo(_NEXT.format(version=__version__, url=running.url, data=data_folder()))
