@@ -1,0 +1,77 @@
+"""Files that are either whole and on disk or not there at all, and the one error that a full disk becomes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+PRIVATE_FILE: Final = 0o600
+PRIVATE_FOLDER: Final = 0o700
+
+
+class DiskFull(Exception):
+    """There was no room left for a write. Nothing half-written stays behind."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"The disk that holds {folder} is full. Free some space and try again.")
+        self.folder = folder
+
+
+@contextmanager
+def room_in(folder: Path) -> Iterator[None]:
+    """Turns the OSError of a full disk, a used-up quota or a file size limit into DiskFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(folder) from error
+        raise
+
+
+def private_folder(folder: Path) -> Path:
+    """`folder`, made with its parents where missing, open to this user alone."""
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    if os.name == "posix" and folder.stat().st_mode & 0o077:
+        folder.chmod(PRIVATE_FOLDER)
+    return folder
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in `folder` durable. Windows does that by itself and cannot open folders."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_private(path: Path) -> int:
+    """The descriptor of a new file that only this user can read. Raises FileExistsError when it is there."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags, PRIVATE_FILE)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replaces `path` by `data` in one step: a reader sees the old file or the new one. Durable on return.
+
+    Raises DiskFull; then the old file stands and no temporary file is left.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft.unlink(missing_ok=True)
+    try:
+        with room_in(path.parent), os.fdopen(open_private(draft), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
