@@ -1,0 +1,79 @@
+"""What the server is and can do: health, models, settings, and the description of the API."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, request
+
+import pentimento
+from pentimento.engine.models import ModelInfo
+from pentimento_shared.settings import SETTINGS, TASKS, Setting
+
+from ..openapi import description
+from ..services import services
+
+blueprint = Blueprint("about", __name__)
+
+
+@blueprint.get("/health")
+def health() -> dict[str, Any]:
+    """Who answers and whether it can work; the only route without a token, so it says no more."""
+    status = services().supervisor.status
+    return {
+        "name": "pentimento",
+        "version": pentimento.__version__,
+        "ready": status.state in ("ready", "busy"),
+        "device": status.device,
+        "worker": status.state,
+    }
+
+
+@blueprint.get("/models")
+def models() -> dict[str, Any]:
+    """Every installed model, and of the engine what is known of it."""
+    status = services().supervisor.status
+    return {
+        "models": [{**info.to_json(), "loaded": info.id in status.loaded} for info in services().library.list()],
+        "engine": {"versions": dict(status.versions), "problem": status.reason},
+    }
+
+
+@blueprint.get("/settings")
+def settings() -> dict[str, Any]:
+    """The settings table; with `?model=ID` its defaults, limits and tasks are those of that model."""
+    name = request.args.get("model")
+    model = services().library.get(name) if name else None
+    return {
+        "model": model.id if model else None,
+        "tasks": list(model.tasks if model else TASKS),
+        "settings": [_row(setting, model) for setting in SETTINGS],
+    }
+
+
+@blueprint.get("/openapi.json")
+def openapi() -> dict[str, Any]:
+    """This API, described."""
+    return description()
+
+
+def _row(setting: Setting, model: ModelInfo | None) -> dict[str, Any]:
+    row = {
+        **asdict(setting),
+        "choices": list(setting.choices),
+        "tasks": list(setting.tasks),
+        "supported": True,
+    }
+    if model is None:
+        return row
+    limit = model.limits.get(setting.name)
+    if limit is not None and setting.maximum is not None:
+        row["maximum"] = min(setting.maximum, limit)
+    if setting.name == "model":
+        row["default"] = model.id
+    else:
+        row["default"] = model.defaults.get(setting.name, setting.default)
+    row["tasks"] = [task for task in setting.tasks if task in model.tasks]
+    row["supported"] = bool(row["tasks"])
+    return row

@@ -1,0 +1,270 @@
+"""The server process: locks its folder, opens its port, serves until it is told to end, and leaves nothing
+behind."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import json
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import pentimento
+from pentimento.engine.models import ModelLibrary
+from pentimento.jobs.blobs import Blobs
+from pentimento.jobs.clock import RetentionClock
+from pentimento.jobs.disk import DiskFull, private_folder, write_whole
+from pentimento.jobs.hub import Hub
+from pentimento.jobs.queue import Jobs
+from pentimento.jobs.retention import Retention
+from pentimento.jobs.schema import StoreTooNew
+from pentimento.jobs.store import Store
+from pentimento.jobs.supervisor import Supervisor
+from pentimento_shared.places import data_folder, server_file, token_file
+
+from . import logs
+from .app import create_app
+from .guard import HEALTH_PATH, Guard
+from .lock import FolderLock, Locked
+from .services import Services
+from .token import VARIABLE, TokenError, token
+from .transport import serve_on
+
+_log = logging.getLogger(__name__)
+
+PORT: Final = 7350
+EXIT_FAILED: Final = 1
+EXIT_RUNNING: Final = 3
+_STOP_SIGNALS: Final = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
+_ASK_S: Final = 2.0
+_DRAIN_S: Final = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose. `port` 0 takes a free one."""
+
+    listen: str = "127.0.0.1"
+    port: int = PORT
+    log_level: int = logging.INFO
+
+
+_DEFAULTS: Final = Options()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers now."""
+
+    url: str
+    port: int
+    pid: int
+    log: Path
+
+
+class ServeError(Exception):
+    """The server cannot start; the message says why and what to do. `code` is for the process to exit
+    with."""
+
+    def __init__(self, message: str, code: int = EXIT_FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def serve(options: Options = _DEFAULTS, started: Callable[[Running], None] | None = None) -> None:
+    """Serves until SIGTERM, SIGINT (Ctrl+C) or SIGHUP. To be called from the main thread.
+
+    `started` is called once requests are answered. At the end the worker is gone, a running job is queued
+    again and `server.json` is removed. Raises ServeError when the server cannot start; then nothing was
+    started.
+    """
+    with ExitStack() as stack:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, _stop)
+        try:
+            running = _start(options, stack)
+            if started is not None:
+                started(running)
+            while True:
+                time.sleep(3600)
+        except _Stop as stop:
+            _log.info("server: ends on %s", stop)
+        stack.callback(_ignore_signals)
+
+
+def _start(options: Options, stack: ExitStack) -> Running:
+    """Starts everything; what is started is ended by `stack`, in reverse order. Raises ServeError."""
+    with _reasons():
+        data = private_folder(data_folder())
+        log = private_folder(data / "logs") / "server.log"
+        stack.callback(_lock(data).release)
+        secret = _token(options)
+        sock = stack.enter_context(_bind(options))
+        logs.start(log, options.log_level)
+        store = Store(data / "jobs.sqlite3")
+        stack.callback(store.close)
+        blobs = Blobs(data / "blobs")
+        blobs.sweep_drafts()
+        clock, hub = RetentionClock(store), Hub(store)
+        jobs = Jobs(store, hub, clock)
+        supervisor = Supervisor(jobs, Retention(store, blobs, clock), blobs.folder, log.with_name("worker.log"))
+        port = int(sock.getsockname()[1])
+        guard = Guard.of(options.listen, port, secret)
+        parts = Services(guard, jobs, hub, blobs, supervisor, ModelLibrary.standard())
+        running = Running(_url(options.listen, port), port, os.getpid(), log)
+        _announce(running, stack)
+    _listen(sock, parts, log, stack)
+    supervisor.start()
+    stack.callback(supervisor.stop)
+    stack.callback(hub.close)
+    _log.info("server: Pentimento %s answers at %s", pentimento.__version__, running.url)
+    return running
+
+
+def _listen(sock: socket.socket, parts: Services, log: Path, stack: ExitStack) -> None:
+    """Answers requests from a thread of its own; at the end those that are begun get a few seconds."""
+    server = serve_on(sock, create_app(parts, str(log)), parts.guard)
+    threading.Thread(target=server.run, name="http", daemon=True).start()
+
+    def drain() -> None:
+        server.task_dispatcher.shutdown(timeout=_DRAIN_S)
+
+    stack.callback(drain)
+
+
+class _Stop(BaseException):
+    """The process was told to end."""
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    raise _Stop(signal.Signals(number).name)
+
+
+def _ignore_signals() -> None:
+    """From here on the end is under way; a second Ctrl+C must not leave half of it undone."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Whatever keeps the server from starting, as a ServeError."""
+    try:
+        yield
+    except (TokenError, StoreTooNew, DiskFull) as error:
+        raise ServeError(str(error)) from error
+    except sqlite3.DatabaseError as error:
+        store = data_folder() / "jobs.sqlite3"
+        raise ServeError(f"The job store {store} cannot be read ({error}). Move it away to start anew.") from error
+    except PermissionError as error:
+        raise ServeError(f"{error.filename} cannot be used: {error.strerror}. Check whose it is.") from error
+
+
+def _lock(data: Path) -> FolderLock:
+    try:
+        return FolderLock(data / "server.lock")
+    except Locked as error:
+        try:
+            url = json.loads(server_file().read_text("utf-8"))["url"]
+        except (OSError, ValueError, KeyError, TypeError):
+            url = "an address that it has not announced yet"
+        raise ServeError(f"Pentimento already runs at {url}.", EXIT_RUNNING) from error
+
+
+def _token(options: Options) -> str:
+    """The token. Raises ServeError for an address beyond this machine without a token set for it,
+    TokenError."""
+    if not _loopback(options.listen) and not os.environ.get(VARIABLE):
+        raise ServeError(
+            f"Listening on {options.listen} lets other machines in. Set the environment variable {VARIABLE} "
+            "to a token of your own to allow that, or leave --listen out."
+        )
+    return token(token_file(), os.environ)
+
+
+def _loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+@contextmanager
+def _bind(options: Options) -> Iterator[socket.socket]:
+    """The listening socket. Raises ServeError with the reason and the remedy."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(options.listen, options.port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise ServeError(f"{options.listen!r} is no address to listen on ({error.strerror}).") from error
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        sock.setsockopt(socket.SOL_SOCKET, exclusive or socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(address)
+            sock.listen()
+        except OSError as error:
+            raise _cannot_bind(options, error) from error
+        yield sock
+
+
+def _cannot_bind(options: Options, error: OSError) -> ServeError:
+    place = f"{options.listen}:{options.port}"
+    if error.errno == errno.EADDRINUSE:
+        version = _pentimento_at(options)
+        if version is not None:
+            at = _url(options.listen, options.port)
+            return ServeError(
+                f"Pentimento {version} already answers at {at}, for another folder. Use that one, or choose "
+                "another port: `serve --port N`.",
+                EXIT_RUNNING,
+            )
+        return ServeError(f"Another program uses {place}. Choose another port: `serve --port N` (0: any free one).")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ServeError(f"This machine has no address {options.listen} to listen on.")
+    return ServeError(f"The port {place} cannot be opened: {error.strerror}. Choose another: `serve --port N`.")
+
+
+def _pentimento_at(options: Options) -> str | None:
+    """The version of the Pentimento that answers there, None when it is something else."""
+    import http.client
+
+    connection = http.client.HTTPConnection(*_reachable(options.listen, options.port), timeout=_ASK_S)
+    try:
+        connection.request("GET", HEALTH_PATH)
+        health = json.loads(connection.getresponse().read(1 << 16))
+        return str(health["version"]) if health["name"] == "pentimento" else None
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
+    finally:
+        connection.close()
+
+
+def _reachable(listen: str, port: int) -> tuple[str, int]:
+    """Where a program on this machine reaches a server that listens so."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen), port
+
+
+def _url(listen: str, port: int) -> str:
+    host, _ = _reachable(listen, port)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _announce(running: Running, stack: ExitStack) -> None:
+    """Writes server.json for clients to find this server by, and removes it at the end."""
+    path = server_file()
+    private_folder(path.parent)
+    facts = {"url": running.url, "pid": running.pid, "version": pentimento.__version__, "port": running.port}
+    stack.callback(path.unlink, missing_ok=True)
+    write_whole(path, json.dumps(facts).encode("utf-8"))
