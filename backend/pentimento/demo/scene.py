@@ -1,0 +1,166 @@
+"""What a procedural landscape consists of: the layout (drawn from a seed) and the look (time, weather,
+season, style)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+TIMES: Final = ("day", "dawn", "sunset", "night", "overcast")
+SEASONS: Final = ("summer", "spring", "autumn", "winter")
+WEATHERS: Final = ("clear", "clouds", "fog", "rain", "snowfall")
+STYLES: Final = ("photo", "watercolor", "oil", "ink", "pencil", "flat", "pixel")
+GROUNDS: Final = ("meadow", "desert", "sea", "lake", "mountains")
+COLORS: Final[dict[str, tuple[float, float, float]]] = {
+    "red": (0.80, 0.16, 0.12),
+    "white": (0.93, 0.92, 0.88),
+    "blue": (0.16, 0.36, 0.75),
+    "yellow": (0.95, 0.77, 0.16),
+    "orange": (0.93, 0.48, 0.12),
+    "green": (0.20, 0.52, 0.25),
+    "purple": (0.48, 0.24, 0.60),
+}
+COLORED: Final = ("house", "lighthouse", "sailboat", "balloon")
+"""Subjects whose colour the caption may name."""
+SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
+    "meadow": ("house", "castle", "tree", "pine", "balloon", "rocks", "birds"),
+    "desert": ("cactus", "rocks", "balloon", "birds", "castle"),
+    "sea": ("sailboat", "lighthouse", "sailboat", "rocks", "balloon", "birds", "house"),
+    "lake": ("sailboat", "house", "pine", "castle", "balloon", "tree", "birds"),
+    "mountains": ("pine", "castle", "house", "balloon", "rocks", "birds"),
+}
+FLYING: Final = ("balloon", "birds")
+MAIN_SUBJECTS: Final = (
+    "house", "castle", "tree", "pine", "lighthouse", "sailboat", "balloon", "rocks", "cactus", "birds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing in the landscape. `x` is the centre (0..1 of the width), `y` the foot (0..1 of the height, down)."""
+
+    kind: str
+    x: float
+    y: float
+    size: float
+    """Height as a fraction of the picture's height."""
+    color: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a paired scene changes: the light, the weather, the season and the hand that draws it."""
+
+    time: str = "day"
+    weather: str = "clear"
+    season: str = "summer"
+    style: str = "photo"
+
+    def __post_init__(self) -> None:
+        allowed = {"time": TIMES, "weather": WEATHERS, "season": SEASONS, "style": STYLES}
+        for name, names in allowed.items():
+            if getattr(self, name) not in names:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}: allowed are {', '.join(names)}")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A landscape: the layout never depends on the look, so scenes that differ in `look` share depth and masks."""
+
+    seed: int
+    ground: str
+    horizon: float
+    """Height of the horizon, 0..1 of the picture's height, down."""
+    far: str
+    """What stands on the horizon: mountains, hills or nothing."""
+    shore: float
+    """Where land in front of the water begins, 0..1 of the height; 1: nowhere."""
+    disc_x: float
+    disc_y: float
+    """Place of the sun or the moon, 0..1."""
+    disc: float
+    """Radius of the sun or the moon as a fraction of the height; 0: hidden outside the picture."""
+    subject: Subject | None
+    extras: tuple[Subject, ...]
+    look: Look
+
+    def with_look(self, **changes: str) -> Scene:
+        """The same layout with another time, weather, season or style."""
+        return replace(self, look=replace(self.look, **changes))
+
+    def without_subject(self) -> Scene:
+        """The same landscape with its main subject taken away."""
+        return replace(self, subject=None)
+
+
+def draw_look(rng: np.random.Generator) -> Look:
+    """A random look whose parts go together (no snowfall in summer)."""
+    time = str(rng.choice(TIMES, p=(0.26, 0.16, 0.22, 0.22, 0.14)))
+    season = str(rng.choice(SEASONS, p=(0.46, 0.10, 0.20, 0.24)))
+    wet = "snowfall" if season == "winter" else "rain"
+    weather = str(rng.choice(("clear", "clouds", "fog", wet), p=(0.46, 0.32, 0.11, 0.11)))
+    style = str(rng.choice(STYLES, p=(0.40, 0.14, 0.12, 0.08, 0.08, 0.10, 0.08)))
+    return Look(time=time, weather=weather, season=season, style=style)
+
+
+def draw_subject(rng: np.random.Generator, kind: str, ground: str, horizon: float, main: bool) -> Subject:
+    """A subject of a kind, put where such a thing can stand or fly."""
+    tall = {"lighthouse": 1.25, "pine": 1.15, "tree": 1.05, "rocks": 0.5, "birds": 0.5, "house": 0.9}.get(kind, 1.0)
+    size = float(rng.uniform(0.34, 0.62) if main else rng.uniform(0.12, 0.26)) * tall
+    x = float(rng.uniform(0.2, 0.8) if main else rng.uniform(0.05, 0.95))
+    if kind in FLYING:
+        y = float(rng.uniform(size + 0.02, max(horizon + 0.12, size + 0.06)))
+    elif kind == "sailboat":
+        y = float(rng.uniform(horizon + 0.06, horizon + (0.3 if main else 0.12)))
+    else:
+        y = float(rng.uniform(horizon + 0.14, 0.95) if main else rng.uniform(horizon + 0.05, horizon + 0.2))
+    color = str(rng.choice(tuple(COLORS))) if kind in COLORED else None
+    if kind == "lighthouse":
+        color = str(rng.choice(("red", "white", "blue")))
+    return Subject(kind, x, min(y, 0.97), min(size, 0.85), color)
+
+
+def draw_shore(rng: np.random.Generator, ground: str, horizon: float, subject: Subject | None) -> float:
+    """Where the land in front of the water begins: behind what stands on it, before what floats."""
+    wanted = ground == "lake" or rng.random() < 0.35
+    if subject is None or subject.kind in FLYING:
+        return float(rng.uniform(0.8, 0.9)) if wanted else 1.0
+    if subject.kind == "sailboat":
+        return subject.y + 0.1 if wanted and subject.y < 0.84 else 1.0
+    return min(0.86, max(subject.y - 0.07, horizon + 0.1))
+
+
+def draw_scene(seed: int) -> Scene:
+    """The scene of a seed: the same for every picture size."""
+    rng = np.random.default_rng([seed, 1])
+    ground = str(rng.choice(GROUNDS, p=(0.28, 0.14, 0.22, 0.18, 0.18)))
+    horizon = float(rng.uniform(0.42, 0.66))
+    far = str(rng.choice(("mountains", "hills", "none"), p=(0.45, 0.4, 0.15)))
+    if ground == "mountains":
+        far = "mountains"
+    elif ground == "sea":
+        far = str(rng.choice(("hills", "mountains", "none"), p=(0.4, 0.15, 0.45)))
+    subject = None
+    if rng.random() < 0.82:
+        kind = str(rng.choice(SUBJECTS[ground]))
+        subject = draw_subject(rng, kind, ground, horizon, main=True)
+    extras = tuple(
+        draw_subject(rng, str(rng.choice(SUBJECTS[ground])), ground, horizon, main=False)
+        for _ in range(int(rng.choice((0, 1, 2, 3), p=(0.5, 0.25, 0.15, 0.1))))
+    )
+    shore = draw_shore(rng, ground, horizon, subject)
+    return Scene(
+        seed=seed,
+        ground=ground,
+        horizon=horizon,
+        far=far,
+        shore=shore,
+        disc_x=float(rng.uniform(0.12, 0.88)),
+        disc_y=float(rng.uniform(0.1, max(horizon - 0.12, 0.16))),
+        disc=float(rng.uniform(0.045, 0.1)) if rng.random() < 0.75 else 0.0,
+        subject=subject,
+        extras=tuple(sorted(extras, key=lambda s: s.y)),
+        look=draw_look(rng),
+    )

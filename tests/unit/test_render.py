@@ -1,0 +1,119 @@
+"""The procedural renderer: the same picture from the same seed, exact depth and masks, captions a user
+could have typed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pentimento.demo.captions import STYLE_WORDS, SUBJECT_WORDS, TIME_WORDS, caption
+from pentimento.demo.render import HARBOUR, render, render_scene
+from pentimento.demo.scene import SEASONS, STYLES, TIMES, Look, draw_scene
+
+SEEDS = st.integers(0, 10**6)
+
+
+@settings(max_examples=8, deadline=None)
+@given(SEEDS, st.sampled_from([(64, 64), (96, 64), (256, 256)]))
+def test_a_seed_always_draws_the_same_picture(seed: int, size: tuple[int, int]) -> None:
+    first, second = render(seed, size), render(seed, size)
+    assert np.array_equal(first.picture, second.picture)
+    assert np.array_equal(first.depth, second.depth)
+    assert np.array_equal(first.subject_mask, second.subject_mask)
+    assert first.caption == second.caption
+
+
+def test_other_seeds_draw_other_pictures() -> None:
+    assert len({render(seed, 32).picture.tobytes() for seed in range(6)}) == 6
+
+
+@settings(max_examples=8, deadline=None)
+@given(SEEDS, st.integers(16, 100), st.integers(16, 100))
+def test_every_array_has_the_size_that_was_asked(seed: int, width: int, height: int) -> None:
+    drawn = render(seed, (width, height))
+    assert (drawn.picture.shape, drawn.picture.dtype) == ((height, width, 3), np.uint8)
+    assert (drawn.depth.shape, drawn.depth.dtype) == ((height, width), np.float32)
+    assert (drawn.subject_mask.shape, drawn.subject_mask.dtype) == ((height, width), np.uint8)
+    assert ((drawn.depth >= 0) & (drawn.depth <= 1)).all()
+
+
+@settings(max_examples=6, deadline=None)
+@given(SEEDS, st.sampled_from(TIMES), st.sampled_from(SEASONS), st.sampled_from(STYLES))
+def test_paired_looks_share_depth_and_subject(seed: int, time: str, season: str, style: str) -> None:
+    one = render(seed, 64, time="day", season="summer", weather="clear", style="photo")
+    other = render(seed, 64, time=time, season=season, weather="clear", style=style)
+    assert np.array_equal(one.depth, other.depth)
+    assert np.array_equal(one.subject_mask, other.subject_mask)
+
+
+def test_another_time_or_style_changes_the_picture() -> None:
+    looks = [{"time": time} for time in TIMES] + [{"style": style} for style in STYLES if style != "photo"]
+    base = {"time": "day", "weather": "clear", "season": "summer", "style": "photo"}
+    pictures = {render(7, 48, **(base | look)).picture.tobytes() for look in looks}
+    assert len(pictures) == len(looks)
+
+
+def test_night_is_darker_than_day_and_ink_has_no_color() -> None:
+    for seed in range(5):
+        day = render(seed, 64, time="day", weather="clear", style="photo").picture
+        night = render(seed, 64, time="night", weather="clear", style="photo").picture
+        assert night.mean() < 0.5 * day.mean()
+    ink = render(3, 64, style="ink").picture.astype(int)
+    assert np.abs(ink[..., 0] - ink[..., 2]).max() < 30
+
+
+def seeds_with_subject(count: int) -> list[int]:
+    return [s for s in range(200) if draw_scene(s).subject and draw_scene(s).ground in ("meadow", "mountains")][:count]
+
+
+@pytest.mark.parametrize("seed", seeds_with_subject(6))
+def test_the_mask_marks_just_what_the_subject_changes(seed: int) -> None:
+    # An overcast noon throws no shadows and lights no lamps, so what is left is the subject itself.
+    scene = draw_scene(seed).with_look(time="overcast", weather="clear", season="summer", style="flat")
+    whole, without = render_scene(scene, 128, 128), render_scene(scene.without_subject(), 128, 128)
+    changed = (whole.picture != without.picture).any(axis=-1)
+    assert not changed[whole.subject_mask == 0].any()
+    covered = whole.subject_mask == 255
+    assert covered.any()
+    assert changed[covered].mean() > 0.8
+    assert not without.subject_mask.any()
+
+
+def test_the_sky_is_far_and_the_ground_comes_nearer_downward() -> None:
+    drawn = render_scene(HARBOUR.without_subject(), 96, 64)
+    assert drawn.depth[0, -1] == 1.0
+    assert drawn.depth[-1].mean() < 0.3 < drawn.depth[int(0.6 * 64)].mean() + 0.2
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(0, 1000))
+def test_captions_keep_to_the_scene(seed: int, draw: int) -> None:
+    scene = draw_scene(seed)
+    text = caption(scene, np.random.default_rng(draw), told=frozenset({"time", "style"})).lower()
+    assert any(word in text for word in TIME_WORDS[scene.look.time])
+    assert any(word in text for word in STYLE_WORDS[scene.look.style])
+
+
+def test_captions_vary_and_can_be_empty() -> None:
+    scene, rng = draw_scene(1), np.random.default_rng(0)
+    texts = [caption(scene, rng, empty=0.1) for _ in range(300)]
+    assert len(set(texts)) > 100
+    assert 10 <= texts.count("") <= 60
+
+
+def test_every_look_and_subject_has_words() -> None:
+    assert (set(STYLE_WORDS), set(TIME_WORDS)) == (set(STYLES), set(TIMES))
+    kinds = {s.subject.kind for seed in range(300) if (s := draw_scene(seed)).subject}
+    assert kinds == set(SUBJECT_WORDS)
+
+
+def test_wrong_requests_are_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="at least 16 pixels"):
+        render(1, 8)
+    with pytest.raises(ValueError, match="unknown look"):
+        render(1, 32, mood="sad")
+    with pytest.raises(ValueError, match="unknown time"):
+        render(1, 32, time="teatime")
+    assert Look() == Look(time="day", weather="clear", season="summer", style="photo")
