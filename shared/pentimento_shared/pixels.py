@@ -30,7 +30,7 @@ from .png_file import (
     read_png_text,
     text_chunk,
 )
-from .png_filters import Unfilter, filtered
+from .png_filters import ROWS_AT_ONCE, Unfilter, filtered
 from .png_samples import Pass, converter, passes, scatter, unpacker
 
 __all__ = [
@@ -53,7 +53,7 @@ MAX_PIXELS: Final = 8192 * 8192
 _STRIP: Final = 2**20
 """Bytes compressed at a time: large enough to lose under 1 % to starting anew, small enough to share out."""
 _READ: Final = 2**18
-"""Bytes of rows inflated at a time."""
+"""Bytes of rows inflated at a time, or more where ROWS_AT_ONCE take more."""
 _FEED: Final = 2**16
 """Bytes of the zlib stream given to zlib at a time; it copies what it has not used yet at every call."""
 _COLOR_TYPES: Final = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}
@@ -79,9 +79,7 @@ class Pixels:
         if width < 1 or height < 1:
             raise PixelsError(f"Pixels of {width} x {height} do not exist: at least 1 x 1 is needed.")
         if self.channels not in _COLOR_TYPES:
-            raise PixelsError(
-                f"Pixels have 1 (L), 2 (LA), 3 (RGB) or 4 (RGBA) channels, not {self.channels}."
-            )
+            raise PixelsError(f"Pixels have 1 (L), 2 (LA), 3 (RGB) or 4 (RGBA) channels, not {self.channels}.")
         if self.depth not in (8, 16):
             raise PixelsError(f"Pixels have 8 or 16 bits a sample, not {self.depth}.")
         if len(self.data) != height * self.row_bytes:
@@ -260,7 +258,7 @@ def _pass_strips(header: PngHeader, part: Pass, inflater: _Inflater) -> Iterator
     stride = header.row_bytes(part.size.width)
     unfilter = Unfilter(stride, max(1, header.pixel_bits // 8))
     unpack = unpacker(header.bit_depth, part.size.width)
-    step = max(1, _READ // (stride + 1))
+    step = max(ROWS_AT_ONCE, _READ // (stride + 1))
     for row in range(0, part.size.height, step):
         count = min(step, part.size.height - row)
         yield unpack(unfilter.rows(inflater.read(count * (stride + 1))))

@@ -6,10 +6,13 @@ import io
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
 from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import (
     Pixels,
@@ -19,9 +22,7 @@ from pentimento_shared.pixels import (
     read_png_header,
     read_png_text,
 )
-from PIL import Image, PngImagePlugin
-
-from tests.unit.handmade_png import SAMPLES, SIGNATURE, Drawing, Pixel, chunk, file_of, ihdr
+from tests.unit.handmade_png import SAMPLES, SIGNATURE, Drawing, Pixel, chunk, file_of, filtered, ihdr
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 KINDS = [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 2), (3, 4), (3, 8)]
@@ -121,14 +122,30 @@ def test_pillow_reads_our_16_bit_grey() -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 @pytest.mark.parametrize("optimize", [False, True])
 def test_we_read_what_pillow_writes(mode: str, optimize: bool) -> None:
-    source = (
-        Image.frombytes("RGBA", (150, 90), random_pixels(150, 90, 4, 8).data).convert("RGB").convert(mode)
-    )
+    source = Image.frombytes("RGBA", (150, 90), random_pixels(150, 90, 4, 8).data).convert("RGB").convert(mode)
     file = io.BytesIO()
     source.save(file, "PNG", optimize=optimize)
     pixels = decode_png(file.getvalue())
     expected = source.convert({"1": "L", "P": "RGB"}.get(mode, mode))
     assert (pixels.size, pixels.data) == (source.size, expected.tobytes())
+
+
+@given(st.integers(1, 90), st.integers(60, 140), st.sampled_from([1, 2, 3, 4]), st.integers(0, 10**6))
+@settings(max_examples=25)
+def test_rows_with_filters_of_all_kinds_in_any_mixture_are_decoded(
+    width: int, height: int, channels: int, seed: int
+) -> None:
+    random = Random(seed)
+    kinds = random.choices(range(5), [random.random() + 0.01 for _ in range(5)], k=height)
+    stride = width * channels
+    rows = [bytes(random.choices((0, 1, 127, 128, 254, 255, random.randrange(256)), k=stride)) for _ in kinds]
+    above, stored = bytes(stride), b""
+    for kind, row in zip(kinds, rows, strict=True):
+        stored += bytes([kind]) + filtered(kind, row, above, channels)
+        above = row
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = chunk(b"IHDR", ihdr(width, height, color_type=color_type))
+    assert decode_png(file_of(header, chunk(b"IDAT", zlib.compress(stored)))).data == b"".join(rows)
 
 
 def test_large_pictures_are_the_same_bytes_every_time() -> None:
