@@ -169,15 +169,10 @@ def header_chunk(header: PngHeader) -> tuple[bytes, bytes, bytes]:
 
 def text_chunk(keyword: str, text: str) -> tuple[bytes, bytes, bytes]:
     """An uncompressed iTXt chunk, in the pieces of `chunk`. PixelsError for what PNG does not allow."""
-    if (
-        not (1 <= len(keyword) <= 79 and keyword.isascii() and keyword.isprintable())
-        or keyword.strip() != keyword
-    ):
+    if not (1 <= len(keyword) <= 79 and keyword.isascii() and keyword.isprintable()) or keyword.strip() != keyword:
         raise PixelsError(f"A PNG text cannot be called {keyword!r}: 1 to 79 ASCII characters are allowed.")
     if "\0" in text:
-        raise PixelsError(
-            f"The text {keyword!r} holds a NUL character, which PNG does not allow. Take it out."
-        )
+        raise PixelsError(f"The text {keyword!r} holds a NUL character, which PNG does not allow. Take it out.")
     return chunk(b"iTXt", keyword.encode("ascii") + b"\0\0\0\0\0" + text.encode("utf-8"))
 
 
@@ -233,9 +228,7 @@ def _complete(header: PngHeader | None, palette: bytes, transparency: bytes | No
     if header is None:  # chunks() lets nothing through before IHDR
         raise PixelsError("The PNG has no header. Export it again.")
     if header.color_type == PALETTE and (not palette or len(palette) % 3 or len(palette) > 768):
-        raise PixelsError(
-            f"The PNG's palette has {len(palette)} bytes; 3 each for 1 to 256 colours are needed."
-        )
+        raise PixelsError(f"The PNG's palette has {len(palette)} bytes; 3 each for 1 to 256 colours are needed.")
     wanted = {GREY: 2, RGB: 6}.get(header.color_type)
     if transparency is not None and wanted is not None and len(transparency) != wanted:
         raise PixelsError(f"The PNG's transparent colour has {len(transparency)} bytes instead of {wanted}.")
@@ -270,7 +263,5 @@ def _inflated(data: bytes, keyword: bytes) -> bytes:
     except zlib.error as error:
         raise PixelsError(f"The PNG's compressed text {keyword!r} is damaged ({error}).") from error
     if not inflater.eof:
-        raise PixelsError(
-            f"The PNG's text {keyword!r} is cut short or inflates to more than {MAX_TEXT} bytes."
-        )
+        raise PixelsError(f"The PNG's text {keyword!r} is cut short or inflates to more than {MAX_TEXT} bytes.")
     return text
