@@ -166,9 +166,9 @@ def connect(url: str | None, say: Callable[[str], None] = lambda _: None) -> Cli
         found = start(say)
         check_version(found.health, __version__)
         return Client.discover()
-    client = Client(url, _token())
-    check_version(client.health(), __version__)
-    return client
+    with Client(url, "") as stranger:
+        check_version(stranger.health(), __version__)
+    return Client(url, _token())
 
 
 def _token() -> str:
