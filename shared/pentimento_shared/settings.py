@@ -1,0 +1,383 @@
+"""The table of settings: one row each, from which validation, JSON schema, widgets, CLI options and docs are made.
+
+A new setting is one new row in `SETTINGS` and the code in the engine that honours it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeGuard
+
+Task = Literal["txt2img", "img2img", "inpaint"]
+Kind = Literal["text", "string", "choice", "integer", "number", "boolean"]
+Group = Literal["prompt", "model", "sampling", "size", "seed", "inpaint"]
+Value = str | int | float | bool
+
+TASKS: Final[tuple[Task, ...]] = ("txt2img", "img2img", "inpaint")
+SOURCE_TASKS: Final[tuple[Task, ...]] = ("img2img", "inpaint")
+SEED_END: Final = 2**32
+
+SAMPLERS: Final = ("DPM++ 2M", "Euler", "Euler a", "DDIM", "UniPC")
+SCHEDULES: Final = ("Automatic", "Karras", "Uniform", "SGM Uniform")
+CONTEXTS: Final = ("automatic", "selection", "canvas")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table.
+
+    `kind` says which widget and which JSON type: *text* is multi-line, *string* one line. `minimum` and `maximum` are
+    inclusive. `step` is what a spin box moves by; values between steps are valid. `choices` are all values of a
+    *choice*; of an *integer* they are words that may stand in the place of a number. `advanced` rows go into the fold.
+    """
+
+    name: str
+    label: str
+    help: str
+    kind: Kind
+    default: Value
+    group: Group
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    advanced: bool = True
+    tasks: tuple[Task, ...] = TASKS
+
+    @property
+    def allowed(self) -> str:
+        """The values that `check` takes, as words for an error message: "a number from 0 to 1"."""
+        if self.kind in ("text", "string"):
+            return "text" if self.maximum is None else f"text of at most {self.maximum:g} characters"
+        if self.kind == "boolean":
+            return "true or false"
+        if self.kind == "choice":
+            return ", ".join(self.choices)
+        noun = "a whole number" if self.kind == "integer" else "a number"
+        words = "".join(f", or {word}" for word in self.choices)
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{noun} from {self.minimum:.15g} to {self.maximum:.15g}{unit}{words}"
+
+    def check(self, value: object) -> Value:
+        """`value` in this row's own type (a *number* comes back as float).
+
+        Raises SettingError for another type, a value out of range, NaN or infinity. Text is never read as a number.
+        """
+        if self.kind in ("text", "string"):
+            if isinstance(value, str) and (self.maximum is None or len(value) <= self.maximum):
+                return value
+        elif self.kind == "boolean":
+            if isinstance(value, bool):
+                return value
+        elif isinstance(value, str):
+            if value in self.choices:
+                return value
+        elif self.kind != "choice" and self._in_range(value):
+            return int(value) if self.kind == "integer" else float(value)
+        raise SettingError(self.name, value, self.allowed, hint=self._hint(value))
+
+    def _in_range(self, value: object) -> TypeGuard[float]:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return False
+        if not math.isfinite(value) or (self.kind == "integer" and value != int(value)):
+            return False
+        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
+
+    def _hint(self, value: object) -> str:
+        if self.kind != "choice" or not isinstance(value, str):
+            return ""
+        return did_you_mean(value, self.choices)
+
+
+class SettingError(ValueError):
+    """A setting that is not in the table, or has a value that the table does not allow. Nothing was changed."""
+
+    def __init__(self, field: str, value: object, allowed: str, detail: str = "", hint: str = "") -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+        self.detail = (detail or f"{field} is {shown}; allowed: {allowed}.") + hint
+        super().__init__(self.detail)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean X?" for the nearest of the known words, or nothing when none is near."""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f" Did you mean {by_lower[near[0]]}?" if near else ""
+
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting(
+        name="prompt",
+        label="Prompt",
+        help="What the picture shall show, in words.",
+        kind="text",
+        default="",
+        group="prompt",
+        maximum=20_000,
+        advanced=False,
+    ),
+    Setting(
+        name="negative_prompt",
+        label="Negative prompt",
+        help="What the picture shall not show. Has no effect at CFG scale 1.",
+        kind="text",
+        default="",
+        group="prompt",
+        maximum=20_000,
+        advanced=False,
+    ),
+    Setting(
+        name="strength",
+        label="Denoising strength",
+        help="How much of the source may change: 0 gives it back as it is, 1 keeps nothing of it.",
+        kind="number",
+        default=0.6,
+        group="sampling",
+        minimum=0,
+        maximum=1,
+        step=0.01,
+        advanced=False,
+        tasks=SOURCE_TASKS,
+    ),
+    Setting(
+        name="model",
+        label="Model",
+        help="The checkpoint that paints.",
+        kind="string",
+        default="demo",
+        group="model",
+        maximum=200,
+        advanced=False,
+    ),
+    Setting(
+        name="cfg_scale",
+        label="CFG scale",
+        help="How strictly the picture follows the prompt; 1 leaves the negative prompt out.",
+        kind="number",
+        default=7.0,
+        group="sampling",
+        minimum=1,
+        maximum=30,
+        step=0.5,
+    ),
+    Setting(
+        name="steps",
+        label="Sampling steps",
+        help="Steps over the whole noise scale; a lower strength runs its share of them.",
+        kind="integer",
+        default=20,
+        group="sampling",
+        minimum=1,
+        maximum=150,
+        step=1,
+    ),
+    Setting(
+        name="sampler",
+        label="Sampling method",
+        help="The solver that walks from noise to picture.",
+        kind="choice",
+        default="DPM++ 2M",
+        group="sampling",
+        choices=SAMPLERS,
+    ),
+    Setting(
+        name="schedule",
+        label="Schedule type",
+        help="How the noise levels are spread over the steps. Automatic takes what suits the model.",
+        kind="choice",
+        default="Automatic",
+        group="sampling",
+        choices=SCHEDULES,
+    ),
+    Setting(
+        name="seed",
+        label="Seed",
+        help="The same seed and settings give the same picture; -1 draws a new one.",
+        kind="integer",
+        default=-1,
+        group="seed",
+        minimum=-1,
+        maximum=SEED_END - 1,
+        step=1,
+    ),
+    Setting(
+        name="batch_size",
+        label="Batch size",
+        help="Pictures made side by side, with seed, seed+1, ...",
+        kind="integer",
+        default=1,
+        group="seed",
+        minimum=1,
+        maximum=8,
+        step=1,
+    ),
+    Setting(
+        name="batch_count",
+        label="Batch count",
+        help="Batches made one after another.",
+        kind="integer",
+        default=1,
+        group="seed",
+        minimum=1,
+        maximum=100,
+        step=1,
+    ),
+    Setting(
+        name="width",
+        label="Width",
+        help="Width of the new picture.",
+        kind="integer",
+        default=256,
+        group="size",
+        minimum=64,
+        maximum=2048,
+        step=8,
+        unit="px",
+        tasks=("txt2img",),
+    ),
+    Setting(
+        name="height",
+        label="Height",
+        help="Height of the new picture.",
+        kind="integer",
+        default=256,
+        group="size",
+        minimum=64,
+        maximum=2048,
+        step=8,
+        unit="px",
+        tasks=("txt2img",),
+    ),
+    Setting(
+        name="clip_skip",
+        label="Clip skip",
+        help="Take the text encoder's output this many layers from its end; 1 is the last layer.",
+        kind="integer",
+        default=1,
+        group="model",
+        minimum=1,
+        maximum=12,
+        step=1,
+    ),
+    Setting(
+        name="context",
+        label="Context",
+        help="How much around the selection the model sees: automatic, a padding in px, the selection's bounds"
+        " alone, or the whole canvas.",
+        kind="integer",
+        default="automatic",
+        group="inpaint",
+        minimum=0,
+        maximum=4096,
+        step=8,
+        choices=CONTEXTS,
+        unit="px",
+        tasks=("inpaint",),
+    ),
+    Setting(
+        name="grow",
+        label="Grow selection",
+        help="Widen the selection before painting; the layer mask shows it.",
+        kind="integer",
+        default=0,
+        group="inpaint",
+        minimum=0,
+        maximum=256,
+        step=1,
+        unit="px",
+        tasks=("inpaint",),
+    ),
+    Setting(
+        name="feather",
+        label="Feather selection",
+        help="Soften the selection's edge before painting; the layer mask shows it.",
+        kind="integer",
+        default=0,
+        group="inpaint",
+        minimum=0,
+        maximum=256,
+        step=1,
+        unit="px",
+        tasks=("inpaint",),
+    ),
+    Setting(
+        name="color_match",
+        label="Color match",
+        help="Bring the result's colours to those of the kept surroundings (inpaint) or of the source (img2img).",
+        kind="boolean",
+        default=False,
+        group="inpaint",
+        tasks=SOURCE_TASKS,
+    ),
+)
+
+
+def settings_for(task: Task) -> tuple[Setting, ...]:
+    """The rows that a task has, in the table's order. Raises SettingError (field "task") for an unknown task."""
+    check_task(task)
+    return tuple(row for row in SETTINGS if task in row.tasks)
+
+
+def check_task(task: object) -> Task:
+    """`task` when it is one of `TASKS`; raises SettingError (field "task") otherwise."""
+    for known in TASKS:
+        if task == known:
+            return known
+    raise SettingError("task", task, ", ".join(TASKS))
+
+
+def validate(
+    task: Task, values: Mapping[str, object], defaults: Mapping[str, object] | None = None
+) -> dict[str, Value]:
+    """The complete settings of `task`: `values`, for what they leave out the model's `defaults`, then the table's.
+
+    `defaults` may hold rows of other tasks; those are passed over. `values` may not: a setting that the task does not
+    have is an error, as is an unknown one, and the message names the nearest. Raises SettingError.
+    """
+    rows = {row.name: row for row in settings_for(task)}
+    for name in values:
+        if name not in rows:
+            raise _unknown(task, name, rows)
+    preset = defaults or {}
+    return {name: row.check(values.get(name, preset.get(name, row.default))) for name, row in rows.items()}
+
+
+def _unknown(task: Task, name: str, rows: Mapping[str, Setting]) -> SettingError:
+    allowed = ", ".join(rows)
+    elsewhere = [row for row in SETTINGS if row.name == name]
+    if elsewhere:
+        detail = f"{name} is not a setting of {task}, only of {' and '.join(elsewhere[0].tasks)}; leave it out."
+        return SettingError(name, name, allowed, detail)
+    detail = f"There is no setting {name!r}. {task} has: {allowed}."
+    return SettingError(name, name, allowed, detail, hint=did_you_mean(name, rows))
+
+
+def json_schema(task: Task) -> dict[str, object]:
+    """JSON Schema (2020-12) of a task's settings object: every property optional, no others allowed."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {row.name: _property(row) for row in settings_for(task)},
+    }
+
+
+def _property(row: Setting) -> dict[str, object]:
+    about: dict[str, object] = {"title": row.label, "description": row.help, "default": row.default}
+    if row.kind in ("text", "string"):
+        limit = {} if row.maximum is None else {"maxLength": int(row.maximum)}
+        return {**about, "type": "string", **limit}
+    if row.kind == "boolean":
+        return {**about, "type": "boolean"}
+    if row.kind == "choice":
+        return {**about, "type": "string", "enum": list(row.choices)}
+    number = {"type": row.kind, "minimum": row.minimum, "maximum": row.maximum}
+    if row.choices:
+        return {**about, "anyOf": [number, {"type": "string", "enum": list(row.choices)}]}
+    return {**about, **number}
