@@ -1,0 +1,134 @@
+"""The one denoising loop: txt2img, img2img and inpaint differ only in where the latents start and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+from .loading import LoadedModel
+from .samplers import Plan, scheduler_for
+
+PIPELINES: Final[dict[str, type[Any]]] = {"sd15": StableDiffusionPipeline}
+"""Family -> the diffusers pipeline whose loop runs. A pipeline for text-to-image serves all tasks: it takes the
+starting latents as they are given, and a callback after each step."""
+
+FRACTION_HAIR: Final = 1e-4
+"""Slack for comparing a mask value with a noise fraction: a value of 1 is free from the start at strength 1."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the latents start from and return to.
+
+    `latents` [1, c, h, w]: the encoded source. `selection` [1, 1, h, w] in 0..1, or None when everything may change.
+    """
+
+    latents: torch.Tensor
+    selection: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """Step `number` (1..) of `steps` is done; `denoised` [n, c, h, w] is the picture as the model now sees it."""
+
+    number: int
+    steps: int
+    denoised: torch.Tensor
+
+
+def noise_for(seeds: Sequence[int], shape: tuple[int, ...]) -> tuple[torch.Tensor, list[torch.Generator]]:
+    """Standard normal noise [n, *shape] in float32, drawn on the CPU from one generator per seed, and the generators.
+
+    So picture k of a batch gets the noise that its seed alone gives, on any device; stochastic samplers go on drawing
+    from the same generators.
+    """
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators]), generators
+
+
+def denoise(
+    model: LoadedModel,
+    plan: Plan,
+    *,
+    embeds: tuple[torch.Tensor, torch.Tensor | None],
+    cfg_scale: float,
+    seeds: Sequence[int],
+    latent_shape: tuple[int, int, int],
+    source: Source | None,
+    on_step: Callable[[Step], None],
+) -> torch.Tensor:
+    """Latents [n, c, h, w] (float32, scaled as the model's UNet has them), one picture per seed.
+
+    `embeds` are the positive and negative prompt's [1, tokens, width]; the negative is None at CFG scale 1. Without a
+    source the latents start from pure noise, as they do at strength 1. With a selection each latent px of mask value m
+    is held at the noised source until the remaining noise fraction falls to m (differential diffusion, Levin and Fried,
+    arXiv 2306.00950); the noise of the held part is that of the start. `on_step` may raise to stop the loop.
+    """
+    noise, generators = noise_for(seeds, latent_shape)
+    noise = noise.to(model.device)
+    keep = None if source is None else _Keep(plan, source, noise)
+    # Never passed on by the pipeline: its own configuration would bring back the model's sigmas.
+    config = model.components["scheduler"].config
+    scheduler = scheduler_for(plan, config)
+    pipeline = PIPELINES[model.info.family](
+        **{**model.components, "scheduler": scheduler}, requires_safety_checker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    def after_step(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if keep is not None:
+            tensors["latents"] = keep(tensors["latents"].float(), index + 1).to(model.dtype)
+        on_step(Step(index + 1, plan.count, scheduler.denoised.float()))
+        return tensors
+
+    positive, negative = (None if part is None else part.expand(len(seeds), -1, -1) for part in embeds)
+    factor = pipeline.vae_scale_factor
+    result = pipeline(
+        prompt_embeds=positive,
+        negative_prompt_embeds=negative,
+        height=latent_shape[1] * factor,
+        width=latent_shape[2] * factor,
+        num_inference_steps=plan.count,
+        guidance_scale=cfg_scale,
+        generator=generators,
+        latents=_start(plan, noise, keep).to(model.dtype),
+        output_type="latent",
+        callback_on_step_end=after_step,
+        callback_on_step_end_tensor_inputs=["latents"],
+    )
+    return result.images.float()
+
+
+def _start(plan: Plan, noise: torch.Tensor, keep: _Keep | None) -> torch.Tensor:
+    sigma = float(plan.sigmas[0])
+    pure = noise * (plan.amplitude(sigma) * (1 + sigma**2) ** 0.5)
+    if keep is None:
+        return pure
+    return keep(pure if plan.from_noise else keep.noised(0), 0)
+
+
+class _Keep:
+    """Holds the part of the latents that the selection does not free yet at the source, noised to the step's sigma."""
+
+    def __init__(self, plan: Plan, source: Source, noise: torch.Tensor) -> None:
+        self._plan = plan
+        self._source = source
+        self._noise = noise
+        self._fractions = plan.fractions()
+
+    def noised(self, index: int) -> torch.Tensor:
+        """The source under the noise of sigma number `index`, in the sampler's scaling."""
+        sigma = float(self._plan.sigmas[index])
+        return (self._source.latents + sigma * self._noise) * self._plan.amplitude(sigma)
+
+    def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
+        """The latents before step `index`, px still held put back. After the last step only px never freed are held."""
+        if self._source.selection is None:
+            return latents
+        fraction = self._fractions[min(index, self._plan.count - 1)]
+        held = self._source.selection < fraction - FRACTION_HAIR
+        return torch.where(held, self.noised(index), latents)

@@ -1,0 +1,291 @@
+"""The engine: one frozen Request in, events out. Holds the models that are in memory and nothing else."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from pentimento_shared.geometry import Layout, Rect, Size, work_layout
+from pentimento_shared.pixels import Pixels
+from pentimento_shared.recipe import Recipe
+
+from .. import __version__
+from .arrays import Float, from_float, from_rgb, split_alpha, to_pixels
+from .canvas import Canvas, prepare
+from .coding import count_tokens, decode_pictures, encode_picture, encode_prompts
+from .color import matched, ring_around
+from .denoise import Source, Step, denoise
+from .loading import LoadedModel, load
+from .masks import latent_selection
+from .models import ModelInfo, ModelLibrary
+from .preview import Map, preview_map, render_preview
+from .request import Cancelled, Event, Notice, Preview, Progress, Request, Result
+from .resample import mask_to_work, to_context, to_work
+from .samplers import Plan, make_plan, resolve_schedule, steps_to_run
+from .streaming import stream
+
+LOADED, ENCODED, SAMPLED = 0.1, 0.15, 0.92
+"""Fractions of a job's whole progress at which loading, encoding and a picture's sampling end."""
+PREVIEW_SECONDS = 0.4
+"""Least time between two previews of one job."""
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A request with everything that is known before the first picture."""
+
+    request: Request
+    canvas: Canvas
+    info: ModelInfo
+    layout: Layout
+    created: str
+
+    @property
+    def strength(self) -> float:
+        return 1.0 if self.request.task == "txt2img" else float(self.request.settings["strength"])
+
+
+class Engine:
+    """Runs one request at a time. `device` is "auto" (CUDA, else Apple's MPS, else CPU) or a torch device's name."""
+
+    def __init__(self, library: ModelLibrary, device: str = "auto") -> None:
+        self.library = library
+        self.device = torch.device(_best_device() if device == "auto" else device)
+        self._model: LoadedModel | None = None
+        self._preview_map: Map | None = None
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Ids of the models in memory."""
+        return () if self._model is None else (self._model.info.id,)
+
+    def run(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Makes the request's pictures: Progress and Preview on the way, one Result per seed, in order.
+
+        Strength 0 gives back the source's own levels without loading a model. `cancelled` is asked before and after
+        each stage and each step. Raises Cancelled, EngineError or SettingError (a value this model does not take).
+        """
+
+        def work(emit: Emit, closed: Callable[[], bool]) -> None:
+            with torch.inference_mode():
+                _Run(self, request, emit, lambda: closed() or cancelled()).run()
+
+        return stream(work)
+
+    def model(self, info: ModelInfo) -> LoadedModel:
+        """The model in memory, loaded when it is not there yet; the one before it is freed first."""
+        if self._model is None or self._model.info != info:
+            self._model = None
+            self._preview_map = None
+            gc.collect()
+            self._model = load(info, self.device)
+        return self._model
+
+    def preview_map(self, model: LoadedModel) -> Map:
+        if self._preview_map is None:
+            self._preview_map = preview_map(model)
+        return self._preview_map
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+class _Run:
+    """One request on its way through load, encode, sample and decode."""
+
+    def __init__(self, engine: Engine, request: Request, emit: Emit, cancelled: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._emit = emit
+        self._cancelled = cancelled
+        self._job = _plan_job(engine.library, request)
+
+    def run(self) -> None:
+        request, job = self._job.request, self._job
+        if job.strength == 0:
+            for index in range(len(request.seeds)):
+                self._emit(_unchanged(job, index))
+            return
+        self._stage(Progress("load", 0.0))
+        model = self._engine.model(job.info)
+        linear = self._engine.preview_map(model)
+        self._stage(Progress("encode", LOADED))
+        self._tell_of_long_prompts(model)
+        prompts = self._prompts(model)
+        source = self._source(model)
+        plan = self._plan(model)
+        # A CPU gains nothing from a batch, and alone each picture is the same to the last bit.
+        together = 1 if model.device.type == "cpu" else int(request.settings["batch_size"])
+        for first in range(0, len(request.seeds), together):
+            batch = range(first, min(first + together, len(request.seeds)))
+            latents = self._sample(model, plan, prompts, source, batch, linear)
+            self._stage(Progress("decode", self._fraction(batch.start, batch.stop, SAMPLED)))
+            for index, picture in zip(batch, decode_pictures(model, latents), strict=True):
+                self._emit(_result(job, index, picture, model, plan))
+            self._stage(Progress("decode", self._fraction(batch.start, batch.stop, 1.0)))
+
+    def _stage(self, progress: Progress) -> None:
+        if self._cancelled():
+            raise Cancelled
+        self._emit(progress)
+
+    def _fraction(self, first: int, end: int, done: float) -> float:
+        """Progress of the whole job when pictures `first` to `end` stand at `done` (ENCODED..1) of their own way."""
+        own = (done - ENCODED) / (1 - ENCODED)
+        return ENCODED + (1 - ENCODED) * (first + (end - first) * own) / len(self._job.request.seeds)
+
+    def _tell_of_long_prompts(self, model: LoadedModel) -> None:
+        for name in ("prompt", "negative_prompt"):
+            count, most = count_tokens(model, str(self._job.request.settings[name]))
+            if count > most:
+                self._emit(
+                    Notice(f"{name}: the model reads the first {most} of its {count} tokens; the rest is left out.")
+                )
+
+    def _prompts(self, model: LoadedModel) -> tuple[torch.Tensor, torch.Tensor | None]:
+        settings = self._job.request.settings
+        return encode_prompts(
+            model,
+            str(settings["prompt"]),
+            str(settings["negative_prompt"]),
+            float(settings["cfg_scale"]),
+            int(settings["clip_skip"]),
+        )
+
+    def _source(self, model: LoadedModel) -> Source | None:
+        canvas, layout = self._job.canvas, self._job.layout
+        if canvas.source is None:
+            return None
+        mask = canvas.mask_crop()
+        if self._job.strength == 1 and (mask is None or mask.min() == 255):
+            return None
+        latents = encode_picture(model, to_work(canvas.rgb(), layout))
+        if mask is None:
+            return Source(latents)
+        factor = layout.work.width // latents.shape[-1]
+        chosen = latent_selection(mask_to_work(mask.astype(np.float32) / np.float32(255), layout), factor)
+        return Source(latents, torch.from_numpy(chosen)[None, None].to(model.device))
+
+    def _plan(self, model: LoadedModel) -> Plan:
+        settings = self._job.request.settings
+        sampler = str(settings["sampler"])
+        schedule = _schedule(settings, self._job.info)
+        steps = steps_to_run(int(settings["steps"]), self._job.strength, self._job.info.min_steps)
+        return make_plan(model.components["scheduler"].config, sampler, schedule, steps, self._job.strength)
+
+    def _sample(
+        self,
+        model: LoadedModel,
+        plan: Plan,
+        prompts: tuple[torch.Tensor, torch.Tensor | None],
+        source: Source | None,
+        batch: range,
+        linear: Map,
+    ) -> torch.Tensor:
+        settings, layout = self._job.request.settings, self._job.layout
+        factor = 2 ** (len(model.components["vae"].config.block_out_channels) - 1)
+        shape = (
+            model.components["unet"].config.in_channels,
+            layout.work.height // factor,
+            layout.work.width // factor,
+        )
+        seeds = self._job.request.seeds[batch.start : batch.stop]
+        shown = time.monotonic()
+
+        def on_step(step: Step) -> None:
+            nonlocal shown
+            way = ENCODED + (SAMPLED - ENCODED) * step.number / step.steps
+            self._stage(Progress("sample", self._fraction(batch.start, batch.stop, way), step.number, step.steps))
+            if time.monotonic() - shown >= PREVIEW_SECONDS or step.number == 1:
+                shown = time.monotonic()
+                for index, latents in zip(batch, step.denoised, strict=True):
+                    self._emit(Preview(index, render_preview(latents, linear, layout)))
+
+        self._stage(Progress("sample", self._fraction(batch.start, batch.stop, ENCODED), 0, plan.count))
+        return denoise(
+            model,
+            plan,
+            embeds=prompts,
+            cfg_scale=float(settings["cfg_scale"]),
+            seeds=seeds,
+            latent_shape=shape,
+            source=source,
+            on_step=on_step,
+        )
+
+
+def _plan_job(library: ModelLibrary, request: Request) -> _Job:
+    info = library.get(str(request.settings["model"]))
+    info.check(request.settings)
+    canvas = prepare(request)
+    layout = work_layout(canvas.context.size, info.native_size.area, info.max_pixels, info.multiple)
+    return _Job(request, canvas, info, layout, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _schedule(settings: Mapping[str, object], info: ModelInfo) -> str:
+    return resolve_schedule(str(settings["schedule"]), str(settings["sampler"]), info.defaults.get("schedule"))
+
+
+def _unchanged(job: _Job, index: int) -> Result:
+    """Strength 0: the source's own levels."""
+    if job.canvas.source is None:
+        raise ValueError("strength 0 without a source")
+    colour, _ = split_alpha(job.canvas.source)
+    pixels = from_float(colour, job.canvas.depth)
+    return Result(index, pixels, _mask_pixels(job.canvas), job.canvas.context, _recipe(job, index, "", 0))
+
+
+def _result(job: _Job, index: int, work: Float, model: LoadedModel, plan: Plan) -> Result:
+    canvas = job.canvas
+    picture = to_context(work, job.layout)
+    if canvas.source is not None and job.request.settings["color_match"]:
+        mask = canvas.mask_crop()
+        everywhere = np.ones(picture.shape[:2], bool)
+        picture = matched(picture, canvas.rgb(), everywhere if mask is None else ring_around(mask))
+    pixels = from_float(from_rgb(picture, canvas.colour_channels), canvas.depth)
+    recipe = _recipe(job, index, model.hash, plan.count)
+    return Result(index, pixels, _mask_pixels(canvas), canvas.context, recipe)
+
+
+def _mask_pixels(canvas: Canvas) -> Pixels | None:
+    return None if canvas.mask is None else to_pixels(canvas.mask[..., None])
+
+
+def _recipe(job: _Job, index: int, model_hash: str, steps_run: int) -> Recipe:
+    request, canvas = job.request, job.canvas
+    alone = {"seed": request.seeds[index], "batch_size": 1, "batch_count": 1}
+    return Recipe(
+        id=uuid.uuid4().hex,
+        task=request.task,
+        settings={**request.settings, **alone},
+        model={"id": job.info.id, "name": job.info.name, "hash": model_hash},
+        sampler=str(request.settings["sampler"]),
+        schedule=_schedule(request.settings, job.info),
+        steps_run=steps_run,
+        start=job.strength,
+        size=Size(*job.canvas.context.size),
+        work_size=job.layout.work,
+        canvas=canvas.canvas,
+        context=Rect(*canvas.place),
+        source=_sha256(request.image),
+        mask=_sha256(request.mask),
+        parent=request.parent,
+        software=f"pentimento {__version__}",
+        created=job.created,
+    )
+
+
+def _sha256(pixels: Pixels | None) -> str | None:
+    return None if pixels is None else hashlib.sha256(pixels.data).hexdigest()

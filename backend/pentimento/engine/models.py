@@ -1,0 +1,209 @@
+"""Which models there are, read from their folders' JSON files. Free of torch: the server imports this."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pentimento_shared.geometry import Size
+from pentimento_shared.places import data_folder
+from pentimento_shared.settings import SETTINGS, TASKS, SettingError, Task, Value, did_you_mean
+
+from .request import EngineError
+
+INFO_FILE: Final = "pentimento.json"
+"""Optional file of ours in a model's folder; it overrides what is derived from the model's own configuration."""
+INDEX_FILE: Final = "model_index.json"
+PIXELS_OVER_NATIVE: Final = 2.25
+"""Largest area worked at once, in native areas, where a model's folder does not say: 1.5 times each side."""
+
+
+class UnknownModel(EngineError):
+    """A model id that no folder holds."""
+
+    def __init__(self, model: str, known: Sequence[str]) -> None:
+        listed = ", ".join(known) or "none"
+        detail = f"There is no model {model!r}; installed: {listed}.{did_you_mean(model, known)}"
+        super().__init__(detail, "model", model, listed)
+
+
+class BrokenModel(EngineError):
+    """A model folder whose files cannot be used; the sentence names the file and what to do."""
+
+    def __init__(self, model: str, path: Path, problem: str, remedy: str) -> None:
+        super().__init__(f"The model {model!r} cannot be loaded: {path.name} {problem} {remedy}", "model", model)
+        self.path = path
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model without loading it.
+
+    `native_size` is the size it was trained at, `max_pixels` the largest area it is worked at in one piece, `multiple`
+    what both sides of the work picture are multiples of (px). `min_steps` is the least number of steps that run at any
+    strength. `defaults` are values of the settings table that suit this model, `limits` upper bounds below the table's.
+    `preview` maps latents to RGB (rows: latent channels, then the bias), empty when it is to be measured.
+    """
+
+    id: str
+    name: str
+    family: str
+    native_size: Size
+    max_pixels: int
+    multiple: int
+    folder: Path
+    min_steps: int = 1
+    tasks: tuple[Task, ...] = TASKS
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    preview: tuple[tuple[float, ...], ...] = ()
+    description: str = ""
+    license: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready, without the preview map; `folder` as text."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "family": self.family,
+            "native_size": list(self.native_size),
+            "max_pixels": self.max_pixels,
+            "multiple": self.multiple,
+            "min_steps": self.min_steps,
+            "tasks": list(self.tasks),
+            "defaults": dict(self.defaults),
+            "limits": dict(self.limits),
+            "description": self.description,
+            "license": self.license,
+            "folder": str(self.folder),
+        }
+
+    def check(self, settings: Mapping[str, Value]) -> None:
+        """Raises SettingError for a setting that the table allows and this model does not."""
+        for name, limit in self.limits.items():
+            value = settings.get(name)
+            if isinstance(value, (int, float)) and value > limit:
+                allowed = f"at most {limit:g} with the model {self.id}"
+                raise SettingError(name, value, allowed)
+
+
+class ModelLibrary:
+    """The models in a number of folders, each of which holds one folder per model in diffusers' format."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(folders)
+
+    @classmethod
+    def standard(cls) -> ModelLibrary:
+        """The embedded demo model and what the user has put into the data folder's `models`."""
+        return cls((demo_folder(), data_folder() / "models"))
+
+    def list(self) -> tuple[ModelInfo, ...]:
+        """Every readable model, in folder order, then by name; of two with one id the first counts."""
+        found: dict[str, ModelInfo] = {}
+        for folder in self._model_folders():
+            info = _readable(folder)
+            if info is not None:
+                found.setdefault(info.id, info)
+        return tuple(found.values())
+
+    def get(self, model: str) -> ModelInfo:
+        """The model with that id. Raises UnknownModel, or BrokenModel for one whose configuration cannot be read."""
+        for folder in self._model_folders():
+            if folder.name == model:
+                return read_info(folder)
+        models = self.list()
+        for info in models:
+            if info.id == model:
+                return info
+        raise UnknownModel(model, [info.id for info in models])
+
+    def _model_folders(self) -> list[Path]:
+        folders: list[Path] = []
+        for home in self.folders:
+            if (home / INDEX_FILE).is_file():
+                folders.append(home)
+            elif home.is_dir():
+                folders.extend(sorted(path.parent for path in home.glob(f"*/{INDEX_FILE}")))
+        return folders
+
+
+def demo_folder() -> Path:
+    """Where the embedded demo model lies."""
+    return Path(__file__).parents[1] / "demo" / "model"
+
+
+def _readable(folder: Path) -> ModelInfo | None:
+    """A folder that is no model of ours is left out of the list; asked for by name, it says why."""
+    try:
+        return read_info(folder)
+    except BrokenModel:
+        return None
+
+
+def read_info(folder: Path) -> ModelInfo:
+    """The ModelInfo of a diffusers folder. Raises BrokenModel."""
+    index = _json(folder, folder / INDEX_FILE)
+    pipeline = str(index.get("_class_name"))
+    family = FAMILIES.get(pipeline)
+    if family is None:
+        known = ", ".join(FAMILIES)
+        raise BrokenModel(folder.name, folder / INDEX_FILE, f"names the pipeline {pipeline}.", f"Supported: {known}.")
+    unet, vae = (_json(folder, folder / part / "config.json") for part in ("unet", "vae"))
+    text = _json(folder, folder / "text_encoder" / "config.json")
+    own = _json(folder, folder / INFO_FILE) if (folder / INFO_FILE).is_file() else {}
+    try:
+        return _info(folder, family, unet, vae, text, own)
+    except (KeyError, TypeError, ValueError) as error:
+        remedy = "Put the model's original files there again."
+        raise BrokenModel(
+            folder.name, folder / INFO_FILE, f"or a config.json is not as expected ({error!r}).", remedy
+        ) from error
+
+
+FAMILIES: Final[Mapping[str, str]] = {"StableDiffusionPipeline": "sd15"}
+"""Pipeline class of a model_index.json -> family."""
+
+
+def _info(folder: Path, family: str, unet: dict, vae: dict, text: dict, own: dict) -> ModelInfo:
+    factor = 2 ** (len(vae["block_out_channels"]) - 1)
+    side = int(unet["sample_size"]) * factor
+    native = Size(*own.get("native_size", (side, side)))
+    preview = own.get("preview")
+    return ModelInfo(
+        id=str(own.get("id", folder.name)),
+        name=str(own.get("name", folder.name)),
+        family=family,
+        native_size=native,
+        max_pixels=int(own.get("max_pixels", PIXELS_OVER_NATIVE * native.area)),
+        multiple=math.lcm(int(own.get("multiple", 1)), 8, factor * 2 ** (len(unet["block_out_channels"]) - 1)),
+        folder=folder,
+        min_steps=int(own.get("min_steps", 1)),
+        defaults=_table_values(own.get("defaults", {})),
+        limits={"clip_skip": int(text["num_hidden_layers"])},
+        preview=tuple(tuple(map(float, row)) for row in (*preview["matrix"], preview["bias"])) if preview else (),
+        description=str(own.get("description", "")),
+        license=str(own.get("license", "")),
+    )
+
+
+def _table_values(defaults: Mapping[str, object]) -> dict[str, Value]:
+    rows = {row.name: row for row in SETTINGS}
+    return {name: rows[name].check(value) for name, value in defaults.items()}
+
+
+def _json(folder: Path, path: Path) -> dict[str, Any]:
+    remedy = "Put the model's original files there again."
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise BrokenModel(folder.name, path, f"is missing from {path.parent}.", remedy) from error
+    except (OSError, ValueError) as error:
+        raise BrokenModel(folder.name, path, f"cannot be read ({error}).", remedy) from error
+    if not isinstance(data, dict):
+        raise BrokenModel(folder.name, path, "is not a JSON object.", remedy)
+    return data

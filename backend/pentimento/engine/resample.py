@@ -1,0 +1,67 @@
+"""Between a context and the picture that the model works on: one factor for both axes, no sub-pixel shift."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from pentimento_shared.geometry import Layout, Size
+
+from .arrays import Float
+
+BACK_PROJECTIONS: Final = 10
+"""Rounds after which scaling a photograph up and down again is the identity within one 8-bit level."""
+
+
+def to_work(context: Float, layout: Layout) -> Float:
+    """[h, w, c] of the context's size -> the work picture's size. Values may leave 0..1 a little at hard edges.
+
+    Px (x, y) of the context comes to (scale x, scale y); the rest is a reflection of the context. Upscaling is Lanczos
+    (a = 3) sharpened by iterated back-projection (Irani and Peleg, "Improving resolution by image registration",
+    1991), so that `to_context` gives the context back.
+    """
+    if layout.scale == 1:
+        return _reflected(context, layout.work)
+    work = _up(context, layout)
+    if layout.scale > 1:
+        for _ in range(BACK_PROJECTIONS):
+            work = work + _up(context - to_context(work, layout), layout)
+    return work
+
+
+def mask_to_work(mask: Float, layout: Layout) -> Float:
+    """[h, w] selection in 0..1 -> the work picture's size, bilinear: it stays in 0..1 and no edge rings."""
+    return _up(mask[..., None], layout, Image.Resampling.BILINEAR)[..., 0].clip(0, 1)
+
+
+def to_context(work: Float, layout: Layout) -> Float:
+    """[H, W, c] of the work picture's size -> the context's size, without the padding."""
+    if layout.scale == 1:
+        return work[: layout.context.height, : layout.context.width]
+    width, height = layout.covered
+    box = (0.0, 0.0, min(width, layout.work.width), min(height, layout.work.height))
+    return _resized(work, layout.context, box, Image.Resampling.LANCZOS)
+
+
+def _up(context: Float, layout: Layout, kernel: Image.Resampling = Image.Resampling.LANCZOS) -> Float:
+    width, height = layout.work.width / layout.scale, layout.work.height / layout.scale
+    padded = _reflected(
+        context,
+        Size(max(layout.context.width, math.ceil(width)), max(layout.context.height, math.ceil(height))),
+    )
+    if layout.scale == 1:
+        return padded
+    return _resized(padded, layout.work, (0.0, 0.0, width, height), kernel)
+
+
+def _reflected(array: Float, size: Size) -> Float:
+    right, bottom = size.width - array.shape[1], size.height - array.shape[0]
+    return np.pad(array, ((0, bottom), (0, right), (0, 0)), mode="symmetric")
+
+
+def _resized(array: Float, size: Size, box: tuple[float, float, float, float], kernel: Image.Resampling) -> Float:
+    planes = [Image.fromarray(np.ascontiguousarray(array[..., k]), "F") for k in range(array.shape[2])]
+    return np.stack([np.asarray(plane.resize(size, kernel, box)) for plane in planes], axis=2)
