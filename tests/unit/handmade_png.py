@@ -57,9 +57,7 @@ class Drawing:
             for row in rows if rows and rows[0] else []:
                 packed = pack([sample for pixel in row for sample in pixel], self.bit_depth)
                 kind = filters(count)
-                stored += bytes([kind]) + filtered(
-                    kind, packed, above or bytes(len(packed)), self.pixel_bytes
-                )
+                stored += bytes([kind]) + filtered(kind, packed, above or bytes(len(packed)), self.pixel_bytes)
                 above, count = packed, count + 1
         return bytes(stored)
 

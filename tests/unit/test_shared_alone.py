@@ -61,9 +61,7 @@ def interpreters() -> Iterator[str]:
 
 def runs(python: str) -> bool:
     """A pyenv shim may be there for a version that is not switched on."""
-    return (
-        subprocess.run([python, "-c", "import zlib, ssl"], capture_output=True, check=False).returncode == 0
-    )
+    return subprocess.run([python, "-c", "import zlib, ssl"], capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture(scope="module")
