@@ -65,7 +65,7 @@ def start(say: Callable[[str], None] = lambda _: None) -> Running:
     found = running()
     if found:
         return found
-    say("starting the backend")
+    say("starting the backend (it stays on for the next picture; `python3 launch.py stop` ends it)")
     log = log_file()
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -95,9 +95,7 @@ def stop() -> Running | None:
     if found is None:
         return None
     if found.pid is None:
-        raise BackgroundError(
-            f"{server_file()} does not tell the process of the backend at {found.url}; end it there."
-        )
+        raise BackgroundError(f"{server_file()} does not tell the process of the backend at {found.url}; end it there.")
     try:
         process = psutil.Process(found.pid)
         if not any("pentimento" in word for word in process.cmdline()):

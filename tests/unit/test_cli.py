@@ -314,8 +314,8 @@ def job(**changes: object) -> Job:
 @pytest.mark.parametrize(
     ("state", "text"),
     [
-        ({"state": "queued", "position": 1}, "waiting for its turn"),
-        ({"state": "queued", "position": 3}, "waiting for its turn, 2 more before it"),
+        ({"state": "queued", "position": 1}, "waiting for the engine"),
+        ({"state": "queued", "position": 3}, "waiting, 2 more before it"),
         ({"stage": "load"}, "loading the model"),
         ({"stage": "sample", "step": 3, "steps": 12}, "painting, step 3 of 12"),
         (
@@ -323,6 +323,7 @@ def job(**changes: object) -> Job:
             "painting, picture 2 of 2, step 3 of 12",
         ),
         ({}, "starting"),
+        ({"state": "done", "stage": "decode"}, "fetching the result"),
     ],
 )
 def test_progress_is_told_in_words(state: dict[str, object], text: str) -> None:

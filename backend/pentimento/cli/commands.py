@@ -10,7 +10,7 @@ import click
 from pentimento import __version__
 
 from .failures import FAILED, Failure
-from .jobs import img2img, inpaint, txt2img
+from .jobs import fetch, img2img, inpaint, txt2img
 
 
 class _InOrder(click.Group):
@@ -27,12 +27,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option(
-    "--listen", default=None, metavar="ADDRESS", help="Listen here instead of on this machine alone."
-)
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="Port; 0 picks a free one."
-)
+@click.option("--listen", default=None, metavar="ADDRESS", help="Listen here instead of on this machine alone.")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="Port; 0 picks a free one.")
 def serve(listen: str | None, port: int | None) -> None:
     """Run the backend in this terminal, until Ctrl+C."""
     from .serving import run
@@ -40,7 +36,7 @@ def serve(listen: str | None, port: int | None) -> None:
     run(listen, port)
 
 
-for _command in (img2img, inpaint, txt2img):
+for _command in (img2img, inpaint, txt2img, fetch):
     cli.add_command(_command)
 
 
@@ -70,18 +66,14 @@ def models(as_json: bool) -> None:
         raise Failure("No model is installed.")
     for info in found:
         width, height = info.native_size
-        click.echo(
-            f"{info.id:<20} {info.name} ({info.family}, made for {width} x {height}): {', '.join(info.tasks)}"
-        )
+        click.echo(f"{info.id:<20} {info.name} ({info.family}, made for {width} x {height}): {', '.join(info.tasks)}")
         if info.description:
             click.echo(f"{'':<20} {info.description}")
 
 
 @cli.command()
 @click.option("--show", is_flag=True, help="Print the token itself.")
-@click.option(
-    "--new", is_flag=True, help="Make a new one; the old one stops working when the backend restarts."
-)
+@click.option("--new", is_flag=True, help="Make a new one; the old one stops working when the backend restarts.")
 def token(show: bool, new: bool) -> None:
     """Print where the token of the backend lies.
 
@@ -146,9 +138,7 @@ def doctor(full: bool, as_json: bool) -> int:
 
 
 def _mark(mark: str) -> str:
-    return click.style(
-        f"{mark:<4}", fg={"ok": "green", "warn": "yellow", "FAIL": "red"}.get(mark), bold=mark == "FAIL"
-    )
+    return click.style(f"{mark:<4}", fg={"ok": "green", "warn": "yellow", "FAIL": "red"}.get(mark), bold=mark == "FAIL")
 
 
 def _print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The three commands that make pictures: one job each, sent to the backend, followed, and fetched."""
+"""The commands that make pictures: one job each, sent to the backend, followed, and fetched."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from pentimento_shared.answers import BackendError, BackendProblem, Job
+from pentimento_shared.answers import BackendError, Job
 from pentimento_shared.settings import Task, Value, validate
 
-from .failures import FAILED, INTERRUPTED, Failure, wrong
+from .failures import INTERRUPTED, Failure, wrong
 from .options import SizeType, given, setting_options
 from .output import Output, output_for
 from .pictures import Picture, read_mask, read_picture, with_color
+
+if TYPE_CHECKING:
+    from pentimento_shared.client import Client
+
+    from .progress import Progress
 
 COMPOSITES = ("full", "layer", "raw")
 
@@ -55,7 +60,7 @@ class Made(NamedTuple):
 
 
 def _shared_options(command: Callable[..., object]) -> Callable[..., object]:
-    """What the three commands have in common beside the settings."""
+    """What the commands have in common beside the settings."""
     for option in reversed(
         (
             click.option(
@@ -119,9 +124,7 @@ def inpaint(image: Path, mask: Path, **options: Any) -> None:
     """
     picture, selection = read_picture(image), read_mask(mask)
     if picture.size != selection.size:
-        raise wrong(
-            f"{mask} is {_px(selection)} and {image} is {_px(picture)}; a mask has the size of its picture."
-        )
+        raise wrong(f"{mask} is {_px(selection)} and {image} is {_px(picture)}; a mask has the size of its picture.")
     _run(_order("inpaint", options, [image, mask], picture, selection), options)
 
 
@@ -141,6 +144,26 @@ def txt2img(size: tuple[Value, Value] | None, **options: Any) -> None:
             raise wrong("--size already says width and height; leave --width and --height out.")
         options["width"], options["height"] = size
     _run(_order("txt2img", options, []), options)
+
+
+@click.command()
+@click.argument("id")
+@_shared_options
+def fetch(id: str, output: Path | None, composite: str, as_json: bool, url: str | None) -> None:
+    """Get the pictures of the job ID again, waiting for its end.
+
+    The backend keeps a job for a day after its pictures were first fetched.
+    """
+    from pentimento.background import connect
+
+    from .progress import Progress
+
+    started = time.monotonic()
+    goal = output_for(output, [])
+    goal.check(1)
+    with Progress() as progress, connect(url, progress.say) as client:
+        job, pictures = _finished(client, id, composite, progress)
+    _deliver(job, pictures, goal, started, as_json)
 
 
 def _px(picture: Picture) -> str:
@@ -165,39 +188,31 @@ def _run(order: Order, options: Mapping[str, Any]) -> None:
     for notice in (order.image.notice if order.image else "", order.mask.notice if order.mask else ""):
         if notice:
             click.echo(notice, err=True)
-    job, pictures = _pictures(order)
-    files = order.output.write(pictures)
-    made = [_made(file, png, seed) for file, png, seed in zip(files, pictures, job.seeds, strict=True)]
-    for warning in job.warnings:
-        click.echo(warning, err=True)
-    _report(job, made, time.monotonic() - started, options["as_json"])
+    job, pictures = _ordered(order)
+    color = order.image.color if order.image else ()
+    _deliver(job, [with_color(png, color) for png in pictures], order.output, started, options["as_json"])
 
 
-def _pictures(order: Order) -> tuple[Job, list[bytes]]:
-    """The finished job and its pictures as PNG. Ctrl+C cancels it. Raises Failure, BackendError."""
+def _ordered(order: Order) -> tuple[Job, list[bytes]]:
+    """The job, done, and its pictures as PNG. Ctrl+C cancels it. Raises Failure, BackendError."""
     from pentimento.background import connect
 
-    from .progress import Progress, watch
+    from .progress import Progress
 
     with Progress() as progress, connect(order.url, progress.say) as client:
         key = uuid.uuid4().hex
         known: list[Job] = []
         try:
             known.append(_submit(client, order, key))
-            job = watch(client.follow(known[0].id), progress.job)
+            return _finished(client, known[0].id, order.composite, progress)
         except KeyboardInterrupt:
             # With the same key this makes no second job: it only tells the id when the answer was cut off.
             with suppress(BackendError):
                 client.cancel((known or [_submit(client, order, key)])[0].id)
             raise Failure("Cancelled.", INTERRUPTED) from None
-        if job.state != "done":
-            raise _unfinished(job)
-        color = order.image.color if order.image else ()
-        fetched = (client.image(job.id, k, order.composite) for k in range(len(job.seeds)))
-        return job, [with_color(png, color) for png in fetched]
 
 
-def _submit(client: Any, order: Order, key: str) -> Job:
+def _submit(client: Client, order: Order, key: str) -> Job:
     from pentimento import __version__
 
     request = {
@@ -209,10 +224,14 @@ def _submit(client: Any, order: Order, key: str) -> Job:
     return client.submit(request, image, mask, key)
 
 
-def _unfinished(job: Job) -> BackendProblem | Failure:
+def _finished(client: Client, id: str, composite: str, progress: Progress) -> tuple[Job, list[bytes]]:
+    """A job once it is done, and all its pictures. Raises Failure for one that ended otherwise, BackendError."""
+    job = progress.watch(client.follow(id))
     if job.problem is not None:
-        return job.problem
-    return Failure(f"The job was {job.state} on the backend; nothing was written.", FAILED)
+        raise job.problem
+    if job.state != "done":
+        raise Failure(f"The job was {job.state} on the backend; nothing was written.")
+    return job, [client.image(id, k, composite) for k in range(len(job.seeds))]
 
 
 def _made(file: Path, png: bytes, seed: int) -> Made:
@@ -223,6 +242,19 @@ def _made(file: Path, png: bytes, seed: int) -> Made:
     recipe = Recipe.from_json(read_png_text(png)[PNG_KEY])
     steps = int(recipe.settings["steps"])
     return Made(file, seed, *size, recipe.steps_run, steps, str(recipe.settings["model"]))
+
+
+def _deliver(job: Job, pictures: Sequence[bytes], output: Output, started: float, as_json: bool) -> None:
+    """Writes the pictures and tells of them. Raises Failure, with the way to get them all the same."""
+    try:
+        files = output.write(pictures)
+    except Failure as error:
+        again = f"The backend keeps it for a day: `python3 launch.py fetch {job.id} -o FILE`."
+        raise Failure(f"{error}\n{again}") from error
+    made = [_made(file, png, seed) for file, png, seed in zip(files, pictures, job.seeds, strict=True)]
+    for warning in job.warnings:
+        click.echo(warning, err=True)
+    _report(job, made, time.monotonic() - started, as_json)
 
 
 def _report(job: Job, made: Sequence[Made], seconds: float, as_json: bool) -> None:
@@ -241,7 +273,6 @@ def _report(job: Job, made: Sequence[Made], seconds: float, as_json: bool) -> No
         return
     for one in made:
         click.echo(
-            f"{one.file}  {one.width} x {one.height} px, seed {one.seed}, "
-            f"{one.steps_run} of {one.steps} steps run"
+            f"{one.file}  {one.width} x {one.height} px, seed {one.seed}, {one.steps_run} of {one.steps} steps run"
         )
     click.echo(f"{seconds:.1f} s with {made[0].model}")

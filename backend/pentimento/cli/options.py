@@ -94,9 +94,7 @@ class SizeType(click.ParamType):
 
     name = "size"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[Value, Value]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Value, Value]:
         if isinstance(value, tuple):
             return value
         found = re.fullmatch(r"(\d+)\s*[xX×*]\s*(\d+)", str(value).strip())

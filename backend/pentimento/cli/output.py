@@ -34,9 +34,7 @@ class Output:
             return []
         if pictures == 1:
             return [self.file]
-        return [
-            self.file.with_name(f"{self.file.stem}-{k}{self.file.suffix}") for k in range(1, pictures + 1)
-        ]
+        return [self.file.with_name(f"{self.file.stem}-{k}{self.file.suffix}") for k in range(1, pictures + 1)]
 
     def check(self, pictures: int) -> None:
         """Raises Failure, before any work, when a picture could not be written or an input would be lost."""

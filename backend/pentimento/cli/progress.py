@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -17,11 +17,18 @@ class Progress(AbstractContextManager["Progress"]):
         self._bar: _Bar | _Lines = _Bar() if sys.stderr.isatty() else _Lines()
 
     def say(self, text: str) -> None:
-        """What goes on before there is a job."""
-        self._bar.show(text, 0.0)
+        """A line that stays."""
+        self._bar.say(text)
 
-    def job(self, job: Job) -> None:
-        self._bar.show(describe(job), job.progress)
+    def watch(self, jobs: Iterable[Job]) -> Job:
+        """Shows each state of a job as it comes, and returns the last."""
+        last: Job | None = None
+        for job in jobs:
+            self._bar.show(describe(job), job.progress)
+            last = job
+        if last is None:
+            raise ValueError("a job has at least one state")
+        return last
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -41,7 +48,9 @@ def describe(job: Job) -> str:
     """What a job is doing, in a few words."""
     if job.state == "queued":
         ahead = (job.position or 1) - 1
-        return "waiting for its turn" + (f", {ahead} more before it" if ahead else "")
+        return f"waiting, {ahead} more before it" if ahead else "waiting for the engine"
+    if job.final:
+        return "fetching the result"
     stage = _STAGES.get(job.stage or "", "starting")
     picture = f", picture {job.images + 1} of {len(job.seeds)}" if len(job.seeds) > 1 else ""
     step = f", step {job.step} of {job.steps}" if job.stage == "sample" and job.steps else ""
@@ -67,6 +76,9 @@ class _Bar:
         self._task = self._rich.add_task("", total=1.0)
         self._rich.start()
 
+    def say(self, text: str) -> None:
+        self._rich.console.print(text, markup=False, highlight=False)
+
     def show(self, text: str, fraction: float) -> None:
         self._rich.update(self._task, description=text, completed=fraction)
 
@@ -80,23 +92,15 @@ class _Lines:
     def __init__(self) -> None:
         self._last = ""
 
+    def say(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
     def show(self, text: str, fraction: float) -> None:
         stage = text.partition(",")[0]
         if stage != self._last:
             self._last = stage
-            sys.stderr.write(f"{stage}\n")
-            sys.stderr.flush()
+            self.say(stage)
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def watch(jobs: Iterable[Job], show: Callable[[Job], None]) -> Job:
-    """Shows each state of a job as it comes and returns the last."""
-    last: Job | None = None
-    for job in jobs:
-        show(job)
-        last = job
-    if last is None:
-        raise ValueError("a job has at least one state")
-    return last

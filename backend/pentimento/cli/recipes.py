@@ -46,23 +46,15 @@ def read_recipe(file: Path) -> dict[str, Any]:
     if INFOTEXT_KEY in text:
         prompt, negative, pairs = parse_infotext(text[INFOTEXT_KEY])
         return {"settings": {"prompt": prompt, "negative_prompt": negative}, **pairs}
-    raise Failure(
-        f"{file} has no recipe in it. Pictures that Pentimento wrote have one, unless a program removed it."
-    )
+    raise Failure(f"{file} has no recipe in it. Pictures that Pentimento wrote have one, unless a program removed it.")
 
 
 def recipe_lines(recipe: Mapping[str, Any]) -> list[str]:
     """The recipe as lines to read: first the settings, then how they came out."""
     settings = recipe.get("settings", {})
-    rest = {
-        key: recipe[key]
-        for key in (*_ORDER, *recipe)
-        if key in recipe and key not in ("settings", "pentimento")
-    }
+    rest = {key: recipe[key] for key in (*_ORDER, *recipe) if key in recipe and key not in ("settings", "pentimento")}
     return [
-        f"{key + ':':<18} {_shown(value)}"
-        for key, value in {**settings, **rest}.items()
-        if value not in (None, "")
+        f"{key + ':':<18} {_shown(value)}" for key, value in {**settings, **rest}.items() if value not in (None, "")
     ]
 
 
