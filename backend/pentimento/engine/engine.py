@@ -132,14 +132,19 @@ class _Run:
             batch = range(first, min(first + together, len(request.seeds)))
             latents = self._sample(model, plan, prompts, source, batch, linear)
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, SAMPLED)))
-            for index, picture in zip(batch, decode_pictures(model, latents), strict=True):
+            pictures = decode_pictures(model, latents)
+            self._check()
+            for index, picture in zip(batch, pictures, strict=True):
                 self._emit(_result(job, index, picture, model, plan))
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, 1.0)))
 
     def _stage(self, progress: Progress) -> None:
+        self._check()
+        self._emit(progress)
+
+    def _check(self) -> None:
         if self._cancelled():
             raise Cancelled
-        self._emit(progress)
 
     def _fraction(self, first: int, end: int, done: float) -> float:
         """Progress of the whole job when pictures `first` to `end` stand at `done` (ENCODED..1) of their own way."""

@@ -13,17 +13,22 @@ T = TypeVar("T")
 def stream(function: Callable[[Callable[[T], None], Callable[[], bool]], None]) -> Iterator[T]:
     """Yields what `function(emit, closed)` passes to `emit`, as it comes; then ends, or raises what it raised.
 
-    The function runs in a thread of its own: diffusers' loops report by callbacks and cannot yield. `closed()` is true
-    once the iterator was closed early; the close waits until the function has come to its end.
+    The function runs in a thread of its own, because diffusers' loops report by callbacks and cannot yield; like a
+    generator it stands still until the next event is asked for. `closed()` is true once the iterator was closed early;
+    the close waits until the function has come to its end.
     """
-    # One slot: the function waits until its event has been taken, so a slow taker never piles events up.
-    events: queue.Queue[tuple[T] | None] = queue.Queue(maxsize=1)
+    events: queue.Queue[tuple[T] | None] = queue.Queue()
+    wanted = threading.Semaphore(0)
     failure: list[BaseException] = []
     closed = threading.Event()
 
+    def emit(event: T) -> None:
+        events.put((event,))
+        wanted.acquire()
+
     def work() -> None:
         try:
-            function(lambda event: events.put((event,)), closed.is_set)
+            function(emit, closed.is_set)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, where it is raised
             failure.append(error)
         finally:
@@ -34,15 +39,11 @@ def stream(function: Callable[[Callable[[T], None], Callable[[], bool]], None]) 
     try:
         while (item := events.get()) is not None:
             yield item[0]
+            wanted.release()
     finally:
         closed.set()
         while thread.is_alive():
-            _drain(events)
+            wanted.release()
             thread.join(timeout=0.05)
     if failure:
         raise failure[0]
-
-
-def _drain(events: queue.Queue[tuple[T] | None]) -> None:
-    while not events.empty():
-        events.get_nowait()
