@@ -248,7 +248,9 @@ class Client:
 
     def _ask(self, parse: Callable[[dict[str, Any]], _T], method: str, path: str, **options: Any) -> _T:
         """What `parse` makes of the JSON object that answers."""
-        answer = self._send(method, path, **options)
+        return self._parsed(self._send(method, path, **options), parse)
+
+    def _parsed(self, answer: requests.Response, parse: Callable[[dict[str, Any]], _T]) -> _T:
         try:
             return parse(_json_object(answer))
         except BackendForeign as error:
@@ -287,7 +289,7 @@ class Client:
         if 200 <= answer.status_code < 300 or answer.status_code == 304:
             return answer
         if answer.headers.get("Content-Type", "").startswith("application/problem+json"):
-            raise BackendProblem.from_json(_json_object(answer), answer.status_code)
+            raise self._parsed(answer, lambda problem: BackendProblem.from_json(problem, answer.status_code))
         raise self._foreign(f"it said {answer.status_code} {answer.reason}")
 
     def _repeat(self, ask: Callable[[], _T]) -> _T:
@@ -354,4 +356,4 @@ def _reason(error: BaseException) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
         cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+    return "the connection broke"
