@@ -55,12 +55,14 @@ def last_line(text: str) -> str:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """What passed and what did not, and below it the closing line of the last check."""
+    """What passed and what did not, the first failure, and at the end the closing line of the last check."""
     rows = [
         f"  {outcome.name:<12} {'FAILED' if outcome.code else 'passed'} {outcome.seconds:7.1f} s"
         for outcome in outcomes
     ]
-    return "\n".join([*rows, "", outcomes[-1].closing_line])
+    failed = [outcome.name for outcome in outcomes if outcome.code]
+    verdict = f'  failed: {", ".join(failed)}; look for "--- {failed[0]}" above' if failed else "  all passed"
+    return "\n".join([*rows, verdict, "", outcomes[-1].closing_line])
 
 
 def main(pytest_arguments: Sequence[str]) -> int:
