@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -53,7 +54,7 @@ class Problem:
 
 def shown(value: object) -> Any:
     """`value` as it may stand in a JSON error: plain values as they are, long ones cut, others as text."""
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, int) and abs(value) < 2**63:
         return value

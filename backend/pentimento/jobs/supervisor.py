@@ -74,8 +74,11 @@ class Supervisor:
     post events.
     """
 
-    def __init__(self, jobs: Jobs, retention: Retention, blobs: Path, worker_log: Path) -> None:
+    def __init__(
+        self, jobs: Jobs, retention: Retention, blobs: Path, worker_log: Path, cancel_s: float = CANCEL_S
+    ) -> None:
         self._jobs, self._retention, self._blobs, self._log_file = jobs, retention, blobs, worker_log
+        self._cancel_s = cancel_s
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
@@ -147,7 +150,7 @@ class Supervisor:
     def _tick(self) -> None:
         now = time.monotonic()
         if self._cancel_by is not None and now >= self._cancel_by:
-            _log.warning("job %s: the worker did not stop within %g s and is killed", self._job, CANCEL_S)
+            _log.warning("job %s: the worker did not stop within %g s and is killed", self._job, self._cancel_s)
             self._cancel_by = None
             if self._worker is not None:
                 self._worker.kill()
@@ -182,7 +185,7 @@ class Supervisor:
         if isinstance(event, _Cancelled):
             if event.job == self._job and self._worker is not None:
                 self._worker.send(protocol.Cancel(event.job))
-                self._cancel_by = self._cancel_by or time.monotonic() + CANCEL_S
+                self._cancel_by = self._cancel_by or time.monotonic() + self._cancel_s
         elif isinstance(event, _Said) and event.worker is self._worker:
             if isinstance(event.report, Ended):
                 self._ended(event.report)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from .problems import refuse
+
+_MOST_DIGITS: Final = 18
 
 
 def parse(text: bytes | str, what: str) -> dict[str, Any]:
     """The object in a JSON text; `what` names it in errors.
 
-    Raises Refused: 400 for what is not JSON (or nested too deep, or with numbers too long to read, NaN or
-    infinity), 422 for another type, a name given twice, a NUL or half a surrogate pair in a text.
+    Raises Refused: 400 for what is not JSON, is nested too deep, gives a name twice or holds NaN or Infinity;
+    422 for another type, a NUL or half a surrogate pair in a text.
     """
     try:
-        document = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+        document = json.loads(text, parse_constant=_no_constant, parse_int=_number, object_pairs_hook=_no_twins)
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
         raise refuse(422, f"The {what} holds half a surrogate pair, which is no text.", what) from error
@@ -31,6 +33,11 @@ def parse(text: bytes | str, what: str) -> dict[str, Any]:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number in JSON")
+
+
+def _number(digits: str) -> float:
+    """A whole number; as float when it has more digits than anything here counts: those overflow somewhere else."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
