@@ -261,9 +261,7 @@ class Display:
         return f"{seconds} s" if seconds < 100 else f"{seconds // 60} min {seconds % 60:02d} s"
 
 
-_DOWNLOAD = re.compile(
-    r"(Downloading|Using cached) (\S+?)-(\d[^-]*)\S*\.(?:whl|tar\.gz) \(([\d.]+) ([kMG]?)B\)"
-)
+_DOWNLOAD = re.compile(r"(Downloading|Using cached) (\S+?)-(\d[^-]*)\S*\.(?:whl|tar\.gz) \(([\d.]+) ([kMG]?)B\)")
 _AT_HAND = re.compile(r"Processing \S*?([\w.]+)-(\d[^-]*)\S*\.whl")
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _COLLECTING = re.compile(r"Collecting ([\w.\-]+)")
@@ -293,7 +291,8 @@ class PipReader:
         elif line.startswith("Installing collected packages: "):
             self.installing = tuple(line.split(": ", 1)[1].split(", "))
             self.display.line(
-                f"  {self.packages} packages, {self.megabytes:.0f} MB downloaded ({self.display.elapsed}); "
+                f"  {self.packages} package{'s' * (self.packages != 1)}, {self.megabytes:.0f} MB downloaded "
+                f"({self.display.elapsed}); "
                 f"installing {len(self.installing)}"
             )
         elif collecting := _COLLECTING.match(line):
@@ -487,22 +486,16 @@ def prepare(extras: Sequence[str] = ()) -> Path:
     if not is_ready(ROOT, VENV, extras):
         display = Display()
         current = ask_interpreter(sys.executable)
-        interpreter = choose_interpreter(
-            current or Interpreter(sys.executable, tuple(sys.version_info[:3]), False)
-        )
+        interpreter = choose_interpreter(current or Interpreter(sys.executable, tuple(sys.version_info[:3]), False))
         try:
-            with only_one(
-                ROOT / ".venv.lock", lambda: display.line("another launch.py is installing here; waiting")
-            ):
+            with only_one(ROOT / ".venv.lock", lambda: display.line("another launch.py is installing here; waiting")):
                 if not is_ready(ROOT, VENV, extras):
                     install(interpreter, extras, display)
         except KeyboardInterrupt:
             display.clear()
             raise Stop(f"Stopped. To go on, {_AGAIN}.", 130) from None
         except PermissionError as error:
-            raise Stop(
-                f"{error.filename} cannot be written: {error.strerror}. .venv is made in {ROOT}."
-            ) from None
+            raise Stop(f"{error.filename} cannot be written: {error.strerror}. .venv is made in {ROOT}.") from None
         except OSError as error:
             raise Stop(f"The installation stopped: {error}. When that is mended, {_AGAIN}.") from None
     return python_of(VENV)

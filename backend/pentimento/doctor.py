@@ -90,9 +90,7 @@ def libraries(names: Sequence[str] = LIBRARIES, ask: Callable[[str], str] = vers
 def device(backend: Running | None, full: bool) -> Finding:
     """On what the models run: as the running backend or torch says, or by what the machine looks like."""
     if full:
-        answer = subprocess.run(
-            [sys.executable, "-P", "-c", _ASK_TORCH], check=False, capture_output=True, text=True
-        )
+        answer = subprocess.run([sys.executable, "-P", "-c", _ASK_TORCH], check=False, capture_output=True, text=True)
         if answer.returncode:
             said = (answer.stderr.strip() or "it said nothing").splitlines()[-1]
             return Finding(FAIL, "device", f"torch cannot be loaded: {said}")
@@ -104,9 +102,7 @@ def device(backend: Running | None, full: bool) -> Finding:
 
 def _guess_device(gpu: str, torch: str) -> Finding:
     if gpu and "+cpu" in torch:
-        return Finding(
-            WARN, "device", f"CPU: {gpu} is here, but this torch ({torch}) is the build without CUDA"
-        )
+        return Finding(WARN, "device", f"CPU: {gpu} is here, but this torch ({torch}) is the build without CUDA")
     if gpu:
         return Finding(OK, "device", f"{gpu} (not tried; --full asks torch)")
     if sys.platform == "darwin":
@@ -165,9 +161,7 @@ def models() -> Iterator[Finding]:
 
     found = ModelLibrary.standard().list()
     if not found:
-        yield Finding(
-            FAIL, "model", "none is installed, not even the demo model; get the project's files again"
-        )
+        yield Finding(FAIL, "model", "none is installed, not even the demo model; get the project's files again")
     for info in found:
         broken = [problem for file in sorted(info.folder.rglob("*.safetensors")) for problem in damage(file)]
         size = sum(file.stat().st_size for file in info.folder.rglob("*.safetensors")) / 1e6
@@ -211,9 +205,7 @@ def server(backend: Running | None) -> Finding:
     if backend:
         text = f"Pentimento {backend.health.version} answers at {backend.url}, worker {backend.health.worker}"
         if backend.health.version != __version__:
-            return Finding(
-                WARN, "backend", f"{text}; this is {__version__}: stop it (`python3 launch.py stop`)"
-            )
+            return Finding(WARN, "backend", f"{text}; this is {__version__}: stop it (`python3 launch.py stop`)")
         if backend.health.worker == "dead":
             return Finding(FAIL, "backend", f"{text}; {data_folder() / 'logs' / 'worker.log'} says why")
         return Finding(OK, "backend", text)

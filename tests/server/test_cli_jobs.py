@@ -146,6 +146,17 @@ def test_a_photo_comes_back_upright_and_in_its_colour_space(shell: Shell, tmp_pa
         assert result.info["icc_profile"] == profile
 
 
+def test_16_bits_and_transparency_come_back(shell: Shell, tmp_path: Path) -> None:
+    deep = bytes(value for k in range(SIZE.area) for value in (k % 251, k % 13, 9, 1, 200, 0, k % 256, 77))
+    path = tmp_path / "deep.png"
+    path.write_bytes(encode_png(Pixels(SIZE, 4, 16, deep)))
+    (made,) = shell.make("img2img", path, "a tree", "--steps", 2)
+    result = pixels(made)
+    assert (result.size, result.channels, result.depth) == (SIZE, 4, 16)
+    assert result.data[6::8] == deep[6::8]
+    assert result.data[7::8] == deep[7::8]
+
+
 def test_a_batch_is_numbered_and_its_pictures_are_those_of_their_seeds(shell: Shell, tmp_path: Path) -> None:
     words = ("txt2img", "a tree", "--size", "64x64", "--steps", 2)
     both = shell.make(*words, "--seed", 7, "--batch-size", 2, "-o", tmp_path / "both.png")
