@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 _LAST_WORDS_S: Final = 5.0
 _LONGEST_LOG: Final = 4 << 20
+_SHARING: Final = {"OMP_WAIT_POLICY": "passive"}
+"""torch's threads sleep while they wait for each other. By default they spin, and beside an editor, or anything else
+that computes, a step then takes up to ten times as long."""
 _QUIET: Final = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -139,4 +142,4 @@ def _environment() -> dict[str, str]:
     roots = [str(Path(package.__path__[0]).parent) for package in (pentimento, pentimento_shared)]
     inherited = os.environ.get("PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if name != "PENTIMENTO_TOKEN"}
-    return {**kept, **_QUIET, "PYTHONPATH": os.pathsep.join([*roots, *([inherited] if inherited else [])])}
+    return {**_SHARING, **kept, **_QUIET, "PYTHONPATH": os.pathsep.join([*roots, *([inherited] if inherited else [])])}
