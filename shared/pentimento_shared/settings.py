@@ -83,7 +83,7 @@ class Setting:
     def _in_range(self, value: object) -> TypeGuard[float]:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return False
-        if not math.isfinite(value) or (self.kind == "integer" and value != int(value)):
+        if isinstance(value, float) and not (math.isfinite(value) and (self.kind == "number" or value.is_integer())):
             return False
         return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
 

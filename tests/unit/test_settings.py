@@ -43,6 +43,8 @@ def test_values_win_over_model_defaults_and_those_over_the_table():
         ("steps", "20", "a whole number from 1 to 150"),
         ("seed", "abc", "a whole number from -1 to 4294967295"),
         ("seed", 2**32, "a whole number from -1 to 4294967295"),
+        ("seed", 10**400, "a whole number from -1 to 4294967295"),
+        ("cfg_scale", 10**400, "a number from 1 to 30"),
         ("cfg_scale", math.inf, "a number from 1 to 30"),
         ("prompt", 5, "text of at most 20000 characters"),
         ("prompt", None, "text of at most 20000 characters"),
