@@ -52,7 +52,8 @@ def read_recipe(file: Path) -> dict[str, Any]:
 def recipe_lines(recipe: Mapping[str, Any]) -> list[str]:
     """The recipe as lines to read: first the settings, then how they came out."""
     settings = recipe.get("settings", {})
-    rest = {key: recipe[key] for key in (*_ORDER, *recipe) if key in recipe and key not in ("settings", "pentimento")}
+    names = {key: "place" if key == "context" else key for key in recipe if key not in ("settings", "pentimento")}
+    rest = {names[key]: recipe[key] for key in (*_ORDER, *recipe) if key in names}
     return [
         f"{key + ':':<18} {_shown(value)}" for key, value in {**settings, **rest}.items() if value not in (None, "")
     ]
