@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pentimento.engine.arrays import to_pixels
-from pentimento.engine.masks import bounds, feathered, grown, latent_selection, selection
+from pentimento.engine.masks import bounds, changed, feathered, grown, latent_selection, selection
 from pentimento_shared.geometry import Rect, reach
 
 shapes = st.tuples(st.integers(1, 24), st.integers(1, 24))
@@ -33,12 +33,17 @@ def test_growing_is_the_greatest_value_in_a_disk(mask, px):
 @settings(max_examples=60, deadline=None)
 @given(masks, st.integers(0, 12), st.integers(0, 12))
 def test_nothing_beyond_the_reach_is_selected(mask, grow, feather):
-    changed = feathered(grown(mask, grow), feather)
-    box, after = bounds(mask), bounds(changed)
+    box, after = bounds(mask), bounds(changed(mask, grow, feather))
     if box is None:
         assert after is None
     elif after is not None:
         assert box.grown(reach(grow, feather)).contains(after)
+
+
+@settings(max_examples=60, deadline=None)
+@given(masks, st.integers(0, 6), st.integers(0, 6))
+def test_computing_only_where_the_mask_can_change_changes_nothing(mask, grow, feather):
+    assert np.array_equal(changed(mask, grow, feather), feathered(grown(mask, grow), feather))
 
 
 @given(masks)

@@ -9,7 +9,7 @@ from pentimento_shared.pixels import Pixels
 
 from .arrays import Float, cropped, split_alpha, to_rgb
 from .color import fill_transparent
-from .masks import Mask, bounds, feathered, grown, selection
+from .masks import Mask, bounds, changed, selection
 from .request import EngineError, Request
 
 
@@ -93,7 +93,7 @@ def _final_mask(request: Request) -> Mask:
         raise EngineError(
             "The selection is empty: nothing is selected to be changed.", "mask", 0, "at least one px above 0"
         )
-    return feathered(grown(chosen, int(request.settings["grow"])), int(request.settings["feather"]))
+    return changed(chosen, int(request.settings["grow"]), int(request.settings["feather"]))
 
 
 def _context(request: Request, final: Mask) -> Rect:

@@ -29,50 +29,53 @@ def composite(kind: Kind, source: Pixels | None, result: Pixels, mask: Pixels | 
     """
     if kind == "raw" or source is None:
         return result
-    base = to_array(source).astype(np.uint32)
-    top = 2**source.depth - 1
-    colours = base.shape[2] - 1 if source.channels in (2, 4) else base.shape[2]
-    alpha = base[..., colours] if colours < base.shape[2] else None
-    painted = base[..., :colours].copy()
-    painted[context.y : context.bottom, context.x : context.right] = to_array(result)
-    if mask is None:
-        return _packed(painted, alpha, source.depth)
-    opacity = selection(mask).astype(np.uint32) * (top // 255)
-    if kind == "layer":
-        return _packed(painted, opacity, source.depth)
+    base = to_array(source)
+    alpha = base[..., -1] if source.channels in (2, 4) else None
+    colours = base[..., : result.channels]
+    place = slice(context.y, context.bottom), slice(context.x, context.right)
+    if mask is None or kind == "layer":
+        painted = colours.copy()
+        painted[place] = to_array(result)
+        return to_pixels(_with_alpha(painted, alpha if mask is None else _opacity(mask, source.depth)))
+    # Only the context is computed: the cost follows the selection, not the canvas.
+    full = base.copy()
+    opacity = _opacity(mask, source.depth)[place]
+    below, above = (array.astype(np.uint64) for array in (colours[place], to_array(result)))
     if alpha is None:
-        return _packed(_mixed(base[..., :colours], painted, opacity[..., None], top), None, source.depth)
-    return _packed(*_over(base[..., :colours], alpha, painted, opacity, top), source.depth)
+        full[place] = _mixed(below, above, opacity[..., None], 2**source.depth - 1)
+    else:
+        full[place] = _with_alpha(*_over(below, alpha[place], above, opacity, 2**source.depth - 1))
+    return to_pixels(full)
 
 
-def _mixed(
-    below: NDArray[np.uint32], above: NDArray[np.uint32], opacity: NDArray[np.uint32], top: int
-) -> NDArray[np.uint32]:
+def _opacity(mask: Pixels, depth: int) -> NDArray[np.uint64]:
+    """The selection in levels of that depth: 255 becomes 2^depth - 1."""
+    return selection(mask).astype(np.uint64) * ((2**depth - 1) // 255)
+
+
+def _with_alpha(
+    colours: NDArray[np.unsignedinteger], alpha: NDArray[np.unsignedinteger] | None
+) -> NDArray[np.unsignedinteger]:
+    if alpha is None:
+        return colours
+    return np.concatenate([colours, alpha[..., None].astype(colours.dtype)], axis=2)
+
+
+Levels = NDArray[np.uint64]
+
+
+def _mixed(below: Levels, above: Levels, opacity: Levels, top: int) -> Levels:
     """Linear blend, rounded to the nearest level: exactly `below` at opacity 0 and `above` at `top`."""
-    wide = below.astype(np.uint64) * (top - opacity) + above.astype(np.uint64) * opacity
-    return ((wide + top // 2) // top).astype(np.uint32)
+    return (below * (top - opacity) + above * opacity + top // 2) // top
 
 
 def _over(
-    below: NDArray[np.uint32],
-    alpha: NDArray[np.uint32],
-    above: NDArray[np.uint32],
-    opacity: NDArray[np.uint32],
-    top: int,
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    below: Levels, alpha: NDArray[np.unsignedinteger], above: Levels, opacity: Levels, top: int
+) -> tuple[Levels, Levels]:
     """Porter and Duff's *over* of an opaque picture at `opacity` on a picture with straight alpha."""
-    kept = alpha.astype(np.uint64) * (top - opacity)
-    weight = kept + opacity.astype(np.uint64) * top
-    wide = (
-        below.astype(np.uint64) * kept[..., None]
-        + above.astype(np.uint64) * (opacity.astype(np.uint64) * top)[..., None]
-    )
-    safe = np.maximum(weight, 1)
-    colour = ((wide + safe[..., None] // 2) // safe[..., None]).astype(np.uint32)
-    untouched = (opacity == 0)[..., None]
-    return np.where(untouched, below, colour), ((weight + top // 2) // top).astype(np.uint32)
-
-
-def _packed(colour: NDArray[np.uint32], alpha: NDArray[np.uint32] | None, depth: int) -> Pixels:
-    channels = colour if alpha is None else np.concatenate([colour, alpha[..., None]], axis=2)
-    return to_pixels(channels.astype(np.uint8 if depth == 8 else np.uint16))
+    kept, taken = alpha.astype(np.uint64) * (top - opacity), opacity * top
+    weight = kept + taken
+    safe = np.maximum(weight, 1)[..., None]
+    colour = (below * kept[..., None] + above * taken[..., None] + safe // 2) // safe
+    # Under alpha 0 a colour has no weight to be kept by, and must be kept all the same.
+    return np.where((opacity == 0)[..., None], below, colour), (weight + top // 2) // top

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pentimento_shared.geometry import Rect
+from pentimento_shared.geometry import Rect, Size, reach
 from pentimento_shared.pixels import Pixels
 
 from .arrays import Float, to_array
@@ -93,6 +93,20 @@ def _convolved(array: NDArray[np.float64], kernel: NDArray[np.float64], axis: in
         (weight * np.take(padded, range(start, start + length), axis) for start, weight in enumerate(kernel)),
         start=np.zeros_like(array),
     )
+
+
+def changed(mask: Mask, grow: int, feather: int) -> Mask:
+    """The mask grown by `grow` px, then feathered by `feather` px; only where it can change is computed."""
+    box = bounds(mask)
+    if box is None or reach(grow, feather) == 0:
+        return mask
+    size = Size(mask.shape[1], mask.shape[0])
+    # Farther than the reach the selection is 0, as it is beyond the canvas; at its border the part ends with it.
+    part = box.grown(reach(grow, feather)).intersect(Rect.of(size))
+    rows, columns = slice(part.y, part.bottom), slice(part.x, part.right)
+    result = mask.copy()
+    result[rows, columns] = feathered(grown(mask[rows, columns], grow), feather)
+    return result
 
 
 def latent_selection(mask: Float, factor: int) -> Float:
