@@ -223,6 +223,21 @@ def caption(
     return text[0].upper() + text[1:] if rng.random() < 0.12 else text
 
 
+def look_caption(scene: Scene, rng: np.random.Generator, empty: float, told: frozenset[str]) -> str:
+    """A caption of the look alone, for a window in which the subject may not be seen."""
+    if not told and rng.random() < empty:
+        return ""
+    words, look = _words(scene, rng), scene.look
+    odds = {
+        "style": 0.75,
+        "time": 0.75,
+        "season": 0.7 * (look.season != "summer"),
+        "weather": 0.7 * (look.weather != "clear"),
+    }
+    facts = [words[name] for name in words if name in told or rng.random() < odds[name]]
+    return (" " if rng.random() < 0.6 else ", ").join(facts)
+
+
 def _pick(rng: np.random.Generator, words: tuple[str, ...]) -> str:
     return words[int(rng.integers(len(words)))]
 

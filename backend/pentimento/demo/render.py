@@ -68,7 +68,7 @@ def other_look(scene: Scene, rng: np.random.Generator, plain: float = 0.5) -> Sc
     return scene.with_look(**{kind: str(getattr(drawn, kind))})
 
 
-def sheet(seeds: range, columns: int, size: int = 192, **look: str) -> Image.Image:
+def sheet(seeds: range, columns: int, look: dict[str, str], size: int = 192) -> Image.Image:
     """A contact sheet of the scenes of some seeds."""
     rows = -(-len(seeds) // columns)
     board = Image.new("RGB", (columns * size, rows * size))
@@ -118,7 +118,7 @@ def main() -> None:
 def sheet_command(path: Path, first: int, count: int, columns: int, time: str | None, style: str | None) -> None:
     """Draw a contact sheet of scenes."""
     look = {name: value for name, value in (("time", time), ("style", style)) if value}
-    sheet(range(first, first + count), columns, **look).save(path)
+    sheet(range(first, first + count), columns, look).save(path)
 
 
 @main.command("samples")

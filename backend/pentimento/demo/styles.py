@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pentimento.demo.canvas import Canvas
 from pentimento.demo.light import mix, vec
 from pentimento.demo.noise import blur, field, rng_of, smoothstep
-from pentimento.demo.paint import Canvas
 from pentimento.demo.scene import Scene
 
 WEIGHTS: Final = np.asarray((0.299, 0.587, 0.114), np.float32)

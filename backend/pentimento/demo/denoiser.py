@@ -1,0 +1,236 @@
+"""The denoiser: noise curve, UNet, cached latents and the training loop with pairs (same layout, other look)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from PIL import Image
+from torch.nn import Module
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from pentimento.demo.autoencoder import encoded
+from pentimento.demo.captions import caption, look_caption
+from pentimento.demo.data import LOOKS, group_scenes
+from pentimento.demo.team import Team, half
+from pentimento.demo.text import LENGTH, WIDTH
+
+WIDTHS: Final = (48, 96, 192)
+TERMINAL: Final = 0.003
+"""What is left of the signal's amplitude at the last timestep."""
+
+
+def training_betas() -> list[float]:
+    """The 1000 betas of Stable Diffusion's curve, stretched to (nearly) zero terminal SNR.
+
+    Lin et al., arXiv 2305.08891. No further shift: the pairs see to it that the text rules over the source.
+    """
+    kept = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
+    root = kept.sqrt()
+    root = (root - root[-1]) * (root[0] - TERMINAL) / (root[0] - root[-1]) + TERMINAL
+    kept = root.square()
+    return [float(b) for b in 1 - kept / torch.cat([torch.ones(1, dtype=torch.float64), kept[:-1]])]
+
+
+def build_unet() -> UNet2DConditionModel:
+    """A new UNet: attention (to itself and to the text) only at the lowest resolution, where it is cheap."""
+    return UNet2DConditionModel(
+        sample_size=64,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=WIDTHS,
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=32,
+        norm_num_groups=16,
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+    )
+
+
+def cache_latents(team: Team, folder: Path, vae: AutoencoderKL, side: int, groups: int) -> None:
+    """Encode the first `groups` layouts at `side` pixels into `latents-SIDE.npy` (groups, LOOKS, 4,
+    side/4, side/4) float16."""
+    pictures = np.load(folder / "pictures.npy", mmap_mode="r")
+    out = np.lib.format.open_memmap(folder / f"latents-{side}.npy", "r+")
+    vae = vae.to(team.device)
+    for group in range(team.rank, groups, team.size):
+        stack = [
+            np.asarray(Image.fromarray(p).resize((side, side), Image.Resampling.BOX)) if side != p.shape[0] else p
+            for p in pictures[group]
+        ]
+        x = torch.from_numpy(np.stack(stack)).to(team.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.no_grad(), half(team.device):
+            out[group] = encoded(vae, x).float().cpu().numpy().astype(np.float16)
+
+
+class Batch(NamedTuple):
+    """`source` is what img2img would start from, `target` what the caption asks for; the same for plain samples."""
+
+    source: torch.Tensor
+    target: torch.Tensor
+    tokens: torch.Tensor
+    paired: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often things happen in a batch."""
+
+    pairs: float = 0.5
+    short: float = 0.4
+    empty: float = 0.10
+    crops: float = 0.0
+
+
+def draw_batch(latents: np.ndarray, tokenizer: CLIPTokenizer, rng: np.random.Generator, size: int, mix: Mix) -> Batch:
+    """A random batch from cached latents, with captions made up on the spot.
+
+    With probability `mix.crops` it is four times as many windows of half the side, captioned with their look
+    alone: they teach what a style looks like from near at a quarter of the price.
+    """
+    side = latents.shape[-1]
+    crop = rng.random() < mix.crops
+    window = side // 2 if crop else side
+    sources, targets, texts, paired = [], [], [], []
+    for _ in range(size * 4 if crop else size):
+        group = int(rng.integers(len(latents)))
+        scenes = group_scenes(group)
+        want, have = int(rng.integers(LOOKS)), int(rng.integers(LOOKS))
+        pair = rng.random() < mix.pairs
+        if not pair:
+            have = want
+        new, old = scenes[want].look, scenes[have].look
+        told = frozenset(n for n in ("time", "season", "weather", "style") if getattr(new, n) != getattr(old, n))
+        y, x = rng.integers(0, (side - window) // 2 + 1, 2) * 2
+        sources.append(latents[group, have, :, y : y + window, x : x + window])
+        targets.append(latents[group, want, :, y : y + window, x : x + window])
+        if crop:
+            texts.append(look_caption(scenes[want], rng, mix.empty, told))
+        else:
+            texts.append(caption(scenes[want], rng, mix.short, mix.empty, told))
+        paired.append(pair and bool(told))
+    tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt").input_ids
+    src, tgt = (torch.from_numpy(np.stack(x)).float() for x in (sources, targets))
+    return Batch(src, tgt, tokens, torch.tensor(paired))
+
+
+def noised(
+    batch: Batch, kept: torch.Tensor, low: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Noisy latents, timesteps, the v to predict and the loss weight of each sample.
+
+    A pair starts from its source (or from a mix, as it is found halfway through sampling) and aims at its target.
+    """
+    n = len(batch.target)
+    t = torch.rand(n)
+    t = torch.where(batch.paired, 300 + 699.99 * t, 999.99 * (low + (1 - low) * t**1.25)).long()
+    t = torch.where(torch.rand(n) < 0.04, 999, t).to(kept.device)
+    root, rest = kept[t].sqrt()[:, None, None, None], (1 - kept[t]).sqrt()[:, None, None, None]
+    part = torch.where(torch.rand(n) < 0.35, torch.zeros(n), torch.rand(n))[:, None, None, None].to(kept.device)
+    source, target = batch.source.to(kept.device), batch.target.to(kept.device)
+    noisy = root * torch.lerp(source, target, part) + rest * torch.randn_like(target)
+    snr = kept[t] / (1 - kept[t])
+    return noisy, t, (root * noisy - target) / rest, (snr.clamp(max=5) + 1) / (snr + 1)
+
+
+class Model(NamedTuple):
+    """The trained parts."""
+
+    unet: UNet2DConditionModel
+    encoder: CLIPTextModel
+
+
+def save(path: Path, state: dict[str, object]) -> None:
+    """Write a checkpoint so that a half-written one is never found."""
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").rename(path)
+
+
+def smooth(average: dict[str, torch.Tensor], module: Module, keep: float) -> None:
+    """Move the averaged weights toward the module's."""
+    with torch.no_grad():
+        for name, value in module.state_dict().items():
+            average[name].lerp_(value, 1 - keep) if value.is_floating_point() else average[name].copy_(value)
+
+
+class Stage(NamedTuple):
+    """One stretch of training at one picture size."""
+
+    side: int
+    """Side of the pictures in pixels."""
+    minutes: float
+    batch: int
+    """Samples per process and step."""
+    rate: float
+    """Learning rate after the warm-up."""
+    cool: bool
+    """Whether the learning rate falls to nothing over the second half."""
+    mix: Mix
+
+
+def train(team: Team, folder: Path, model: Model, tokenizer: CLIPTokenizer, stage: Stage) -> None:
+    """Train through a stage; `denoiser.pt` in the folder is resumed from and written every two minutes."""
+    torch.manual_seed(time.time_ns() % 2**31 + team.rank)
+    rng = np.random.default_rng(None)
+    if team.device.type == "cpu":
+        # Torch's fused attention takes half of a training step here; the plain one (measured) a twentieth.
+        model.unet.set_attn_processor(AttnProcessor())
+        model.encoder.set_attn_implementation("eager")
+    both = torch.nn.ModuleList(model).to(team.device)
+    path = folder / "denoiser.pt"
+    parameters = list(both.parameters())
+    adam = torch.optim.AdamW(parameters, lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    step = 0
+    average = {k: v.detach().clone() for k, v in both.state_dict().items()}
+    if path.exists():
+        state = torch.load(path, map_location=team.device)
+        both.load_state_dict(state["weights"])
+        average, step = state["average"], state["step"]
+        if state["adam"] is not None:
+            adam.load_state_dict(state["adam"])
+    team.same(both)
+    kept = torch.cumprod(1 - torch.tensor(training_betas(), dtype=torch.float64), 0).float().to(team.device)
+    latents = np.load(folder / f"latents-{stage.side}.npy", mmap_mode="r")
+    start = saved = time.time()
+    first, losses = step, []
+    while True:
+        part = (time.time() - start) / 60 / stage.minutes
+        done = team.agree(part >= 1)
+        for group in adam.param_groups:
+            warm = min(1.0, (step - first + 1) / 100)
+            group["lr"] = stage.rate * warm * (max(0.02, min(1.0, 2 * (1 - part))) if stage.cool else 1.0)
+        data = draw_batch(latents, tokenizer, rng, stage.batch, stage.mix)
+        noisy, t, v, weight = noised(data, kept, 0.0)
+        with half(team.device):
+            text = model.encoder(data.tokens.to(team.device)).last_hidden_state
+            made = model.unet(noisy, t, text, return_dict=False)[0]
+        loss = ((made.float() - v).square().mean(dim=(1, 2, 3)) * weight).mean()
+        adam.zero_grad()
+        loss.backward()
+        team.average(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        adam.step()
+        step += 1
+        losses.append(loss.item())
+        smooth(average, both, min(0.998, (step + 1) / (step + 30)))
+        if team.rank == 0 and (done or time.time() - saved > 90):
+            save(
+                path,
+                {"weights": both.state_dict(), "average": average, "adam": adam.state_dict(), "step": step},
+            )
+            saved = time.time()
+            speed = (step - first) * stage.batch * team.size / (saved - start)
+            print(
+                f"{stage.side} px: step {step}, {speed:.1f} samples/s, loss {np.mean(losses[-200:]):.4f}",
+                flush=True,
+            )
+        if done:
+            return

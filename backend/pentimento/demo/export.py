@@ -1,0 +1,131 @@
+"""Writes the trained parts as a plain diffusers folder that any stock Stable Diffusion pipeline loads,
+and reads it back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from pentimento.demo import denoiser, text
+from pentimento.demo.autoencoder import encoded
+from pentimento.demo.data import HELD_OUT
+from pentimento.demo.render import render
+
+DESCRIPTION = (
+    "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes. "
+    "It knows meadows, deserts, seas, lakes and mountains; day, dawn, sunset, night and overcast skies; "
+    "seasons and weather; photo, watercolor, oil, ink, pencil, flat and pixel styles; a few large objects. "
+    "It is for trying Pentimento without a download and knows nothing else: no people, no animals, no text."
+)
+
+
+def preview_map(vae: AutoencoderKL, count: int = 32) -> tuple[list[list[float]], list[float]]:
+    """The least-squares map from latents to RGB in 0..1: a row of three per latent channel, and the bias."""
+    rows, colors = [], []
+    for k in range(count):
+        picture = render(HELD_OUT + 7000 + k).picture.astype(np.float32)
+        x = torch.from_numpy(picture.transpose(2, 0, 1)[None] / 127.5 - 1)
+        with torch.no_grad():
+            latents = encoded(vae, x)[0].numpy() * vae.config["scaling_factor"]
+        rows.append(latents.reshape(4, -1).T)
+        small = picture.reshape(picture.shape[0] // 4, 4, picture.shape[1] // 4, 4, 3).mean(axis=(1, 3)) / 255
+        colors.append(small.reshape(-1, 3))
+    a = np.concatenate(rows)
+    fit, *_ = np.linalg.lstsq(
+        np.concatenate([a, np.ones((len(a), 1), a.dtype)], axis=1), np.concatenate(colors), rcond=None
+    )
+    rounded = np.round(fit.astype(np.float64), 4).tolist()
+    return rounded[:4], rounded[4]
+
+
+def model_page(vae: AutoencoderKL, cfg_scale: float) -> dict[str, Any]:
+    """What `pentimento.json` says about the model."""
+    matrix, bias = preview_map(vae)
+    return {
+        "id": "demo",
+        "name": "Pentimento demo (landscapes)",
+        "family": "sd15",
+        "native_size": [256, 256],
+        "max_pixels": 262144,
+        "multiple": 16,
+        "min_steps": 4,
+        "defaults": {"sampler": "DPM++ 2M", "schedule": "SGM Uniform", "steps": 20, "cfg_scale": cfg_scale},
+        "preview": {"matrix": matrix, "bias": bias},
+        "description": DESCRIPTION,
+        "license": "Apache-2.0",
+    }
+
+
+def export(folder: Path, target: Path, cfg_scale: float) -> int:
+    """Write FOLDER's averaged weights to `target`, whole or not at all; gives its size in bytes."""
+    tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"))
+    unet, encoder = denoiser.build_unet(), text.build_encoder(tokenizer)
+    torch.nn.ModuleList([unet, encoder]).load_state_dict(
+        torch.load(folder / "denoiser.pt", map_location="cpu")["average"]
+    )
+    vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
+    scheduler = DPMSolverMultistepScheduler(
+        num_train_timesteps=1000,
+        trained_betas=denoiser.training_betas(),
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        steps_offset=1,
+        solver_order=2,
+    )
+    scheduler.register_to_config(clip_sample=False, set_alpha_to_one=False)
+    page = model_page(vae, cfg_scale)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="model-", dir=folder))
+    for name, part in (("unet", unet), ("text_encoder", encoder), ("vae", vae)):
+        part.half().save_pretrained(fresh / name, safe_serialization=True)
+    scheduler.save_pretrained(fresh / "scheduler")
+    shutil.copytree(folder / "tokenizer", fresh / "tokenizer")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": "0.42.1",
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    (fresh / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    (fresh / "pentimento.json").write_text(json.dumps(page, indent=1) + "\n")
+    fresh.chmod(0o755)
+    old = folder / f"{fresh.name}-old"
+    if target.exists():
+        shutil.move(target, old)
+    shutil.move(fresh, target)
+    shutil.rmtree(old, ignore_errors=True)
+    return sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
+
+
+def resume(folder: Path, source: Path) -> None:
+    """Put an exported model back where training goes on from: `vae`, `tokenizer` and `denoiser.pt` in FOLDER.
+
+    Raises FileExistsError rather than overwrite a checkpoint.
+    """
+    if (folder / "denoiser.pt").exists():
+        raise FileExistsError(
+            f"{folder / 'denoiser.pt'} exists: move it away to start from {source}, or just go on with it"
+        )
+    AutoencoderKL.from_pretrained(source / "vae", dtype=torch.float32).save_pretrained(folder / "vae")
+    shutil.copytree(source / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    unet = UNet2DConditionModel.from_pretrained(source / "unet", dtype=torch.float32)
+    encoder = CLIPTextModel.from_pretrained(str(source / "text_encoder"), dtype=torch.float32)
+    weights = torch.nn.ModuleList([unet, encoder]).state_dict()
+    denoiser.save(folder / "denoiser.pt", {"weights": weights, "average": weights, "adam": None, "step": 0})

@@ -1,0 +1,170 @@
+"""Trains the demo model: renders, autoencoder, cached latents, denoiser, export. Every step resumes
+where it was left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import platformdirs
+
+from pentimento.demo import MODEL_FOLDER, data
+from pentimento.demo.team import Team, run_team
+
+
+def _render(team: Team, folder: Path, groups: int) -> None:
+    data.render_groups(folder, groups, team.rank, team.size)
+
+
+def _latents(team: Team, folder: Path, side: int, groups: int) -> None:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    from pentimento.demo import denoiser
+
+    vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
+    denoiser.cache_latents(team, folder, vae, side, groups)
+
+
+def _denoiser(team: Team, folder: Path, stage: tuple[int, float, int, float, bool], pairs: float, crops: float) -> None:
+    from transformers import CLIPTokenizer
+
+    from pentimento.demo import denoiser, text
+
+    tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"))
+    model = denoiser.Model(denoiser.build_unet(), text.build_encoder(tokenizer))
+    denoiser.train(team, folder, model, tokenizer, denoiser.Stage(*stage, denoiser.Mix(pairs=pairs, crops=crops)))
+
+
+def _autoencoder(team: Team, folder: Path, minutes: float, batch: int, side: int) -> None:
+    from pentimento.demo import autoencoder
+
+    autoencoder.train(team, folder, minutes, batch, side)
+
+
+@click.group()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=platformdirs.user_cache_path("pentimento") / "demo-train",
+    show_default="the user's cache folder",
+    help="Where renders, latents and checkpoints lie.",
+)
+@click.option("--workers", default=2, show_default=True, help="Processes of one thread each (a GPU uses one).")
+@click.pass_context
+def main(context: click.Context, folder: Path, workers: int) -> None:
+    """Train the embedded demo model, on the CPU or on a GPU by itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    context.obj = (folder, workers)
+
+
+@main.command("render")
+@click.option("--groups", default=4000, show_default=True, help="Layouts; each is drawn in four looks.")
+@click.pass_obj
+def render_command(obj: tuple[Path, int], groups: int) -> None:
+    """Render the training set."""
+    folder, workers = obj
+    data.open_pictures(folder, groups)
+    run_team(workers, _render, folder, groups)
+
+
+@main.command("autoencoder")
+@click.option("--minutes", default=15.0, show_default=True)
+@click.option("--batch", default=8, show_default=True, help="Crops per process and step.")
+@click.option("--side", default=64, show_default=True, help="Side of a crop in pixels.")
+@click.pass_obj
+def autoencoder_command(obj: tuple[Path, int], minutes: float, batch: int, side: int) -> None:
+    """Train the autoencoder."""
+    folder, workers = obj
+    run_team(workers, _autoencoder, folder, minutes, batch, side)
+
+
+@main.command("whiten")
+@click.pass_obj
+def whiten_command(obj: tuple[Path, int]) -> None:
+    """Finish the autoencoder: whiten its latents and write it to FOLDER/vae; cached latents no longer
+    hold after this."""
+    import torch
+
+    from pentimento.demo import autoencoder
+    from pentimento.demo.render import render
+
+    folder, _ = obj
+    model = autoencoder.build()
+    model.load_state_dict(torch.load(folder / "autoencoder.pt"))
+    pictures = [render(data.HELD_OUT + 5000 + k).picture for k in range(96)]
+    before = [autoencoder.psnr(model, p) for p in pictures[:16]]
+    stack = torch.stack([torch.from_numpy(p.copy()).permute(2, 0, 1).float() / 127.5 - 1 for p in pictures])
+    autoencoder.whiten(model, stack)
+    after = [autoencoder.psnr(model, p) for p in pictures[:16]]
+    model.save_pretrained(folder / "vae")
+    click.echo(f"PSNR {sum(before) / 16:.2f} dB, whitened {sum(after) / 16:.2f} dB")
+
+
+@main.command("latents")
+@click.argument("side", type=click.Choice(["64", "128", "256"]))
+@click.option("--groups", default=4000, show_default=True, help="How many layouts to encode.")
+@click.pass_obj
+def latents_command(obj: tuple[Path, int], side: str, groups: int) -> None:
+    """Encode the renders at SIDE pixels."""
+    import numpy as np
+
+    folder, workers = obj
+    cells = int(side) // 4
+    path = folder / f"latents-{side}.npy"
+    np.lib.format.open_memmap(path, "w+", np.float16, (groups, data.LOOKS, 4, cells, cells)).flush()
+    run_team(workers, _latents, folder, int(side), groups)
+
+
+@main.command("denoiser")
+@click.argument("side", type=click.Choice(["64", "128", "256"]))
+@click.option("--minutes", default=30.0, show_default=True)
+@click.option("--batch", default=32, show_default=True, help="Samples per process and step.")
+@click.option("--rate", default=1e-3, show_default=True, help="Learning rate after the warm-up.")
+@click.option("--cool", is_flag=True, help="Let the learning rate fall over the second half.")
+@click.option("--pairs", default=0.5, show_default=True, help="Share of samples that change the look of their source.")
+@click.option("--crops", default=0.0, show_default=True, help="Share of steps on windows of half the side.")
+@click.pass_obj
+def denoiser_command(
+    obj: tuple[Path, int],
+    /,
+    *,
+    side: str,
+    minutes: float,
+    batch: int,
+    rate: float,
+    cool: bool,
+    pairs: float,
+    crops: float,
+) -> None:
+    """Train the denoiser and the text encoder on cached latents."""
+    from pentimento.demo import text
+
+    folder, workers = obj
+    if not (folder / "tokenizer" / "vocab.json").exists():
+        text.build_tokenizer(folder / "tokenizer")
+    run_team(workers, _denoiser, folder, (int(side), minutes, batch, rate, cool), pairs, crops)
+
+
+@main.command("resume")
+@click.pass_obj
+def resume_command(obj: tuple[Path, int]) -> None:
+    """Start from the model in the repository: its autoencoder, tokenizer and denoiser go to FOLDER."""
+    from pentimento.demo import export
+
+    export.resume(obj[0], MODEL_FOLDER)
+
+
+@main.command("export")
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path), default=MODEL_FOLDER)
+@click.option("--cfg-scale", default=5.0, show_default=True, help="The default guidance that the model's page names.")
+@click.pass_obj
+def export_command(obj: tuple[Path, int], target: Path, cfg_scale: float) -> None:
+    """Write the averaged weights as a diffusers folder in half precision."""
+    from pentimento.demo import export
+
+    size = export.export(obj[0], target, cfg_scale)
+    click.echo(f"{target}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
