@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -25,17 +25,19 @@ QUIET_LOGVAR: Final = -14.0
 
 def build() -> AutoencoderKL:
     """A new autoencoder that already passes colours through: +RGB and -RGB in six channels, SiLU(x) - SiLU(-x) = x."""
-    model = AutoencoderKL(
-        block_out_channels=WIDTHS,
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=2,
-        mid_block_add_attention=False,
-        sample_size=256,
-        scaling_factor=1.0,
-    )
+    # The annotations of diffusers' constructor are narrower than what it takes.
+    shape: dict[str, Any] = {
+        "block_out_channels": WIDTHS,
+        "down_block_types": ("DownEncoderBlock2D",) * 3,
+        "up_block_types": ("UpDecoderBlock2D",) * 3,
+        "layers_per_block": 1,
+        "latent_channels": 4,
+        "norm_num_groups": 2,
+        "mid_block_add_attention": False,
+        "sample_size": 256,
+        "scaling_factor": 1.0,
+    }
+    model = AutoencoderKL(**shape)
     with torch.no_grad():
         for name, module in model.named_modules():
             if name.endswith("conv2"):
@@ -93,7 +95,8 @@ def encoded(model: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
 
 def decoded(model: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     """Pictures (N, 3, H, W), about -1..1, of latents."""
-    return model.decode(latents, return_dict=False)[0]  # pyright: ignore[reportIndexIssue, reportReturnType]
+    decode: Any = model.decode
+    return decode(latents, return_dict=False)[0]
 
 
 def dead_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -150,7 +153,9 @@ def loss_of(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 def train(team: Team, folder: Path, minutes: float, batch: int, side: int) -> None:
     """Train for some minutes; `autoencoder.pt` in the folder is resumed from and written every two minutes."""
     torch.manual_seed(team.rank + int(time.time()) % 10000)
-    model = build().to(team.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model = build()
+    module: Any = model
+    module.to(team.device, memory_format=torch.channels_last)
     path = folder / "autoencoder.pt"
     ema = {k: v.detach().clone() for k, v in model.state_dict().items()}
     if path.exists():

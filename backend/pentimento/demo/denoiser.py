@@ -66,7 +66,7 @@ def cache_latents(team: Team, folder: Path, vae: AutoencoderKL, side: int, group
     side/4, side/4) float16."""
     pictures = np.load(folder / "pictures.npy", mmap_mode="r")
     out = np.lib.format.open_memmap(folder / f"latents-{side}.npy", "r+")
-    vae = vae.to(team.device)
+    torch.nn.Module.to(vae, team.device)
     for group in range(team.rank, groups, team.size):
         stack = [
             np.asarray(Image.fromarray(p).resize((side, side), Image.Resampling.BOX)) if side != p.shape[0] else p

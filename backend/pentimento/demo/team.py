@@ -27,10 +27,8 @@ class Team(NamedTuple):
         flat = torch.cat([g.reshape(-1) for g in grads])
         dist.all_reduce(flat)
         flat /= self.size
-        torch._foreach_copy_(
-            grads,
-            [part.view_as(g) for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True)],
-        )
+        for grad, part in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
 
     def same(self, module: torch.nn.Module) -> None:
         """Give every process the first one's weights."""
