@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -295,20 +295,28 @@ def speed_command(obj: tuple[Path, float, Path]) -> None:
     click.echo(json.dumps(measure_speed(obj[0], obj[1])))
 
 
+PARTS: Final = ("autoencoder", "judge", "speed", "txt2img", "img2img", "layout", "inpaint")
+
+
 @main.command("figures")
 @click.option("--count", default=60, show_default=True, help="Prompts per figure.")
+@click.option("--part", type=click.Choice(PARTS), multiple=True, help="Only these figures; can be repeated.")
 @click.pass_obj
-def figures_command(obj: tuple[Path, float, Path], count: int) -> None:
-    """Print all figures as JSON, one line each."""
+def figures_command(obj: tuple[Path, float, Path], count: int, part: tuple[str, ...]) -> None:
+    """Print the figures as JSON, one line each."""
     model, cfg_scale, folder = obj
     studio, judge = Studio(model, cfg_scale), train_judge(folder, 0)
-    click.echo(json.dumps({"autoencoder": reconstruction(studio, count)}))
-    click.echo(json.dumps({"judge": own_accuracy(judge, 4 * count)}))
-    click.echo(json.dumps({"speed": speed(model, cfg_scale)}))
-    click.echo(json.dumps({"txt2img": text_obedience(studio, judge, count)}))
-    click.echo(json.dumps({"img2img": restyling(studio, judge, -(-count // 2), (0.6, 0.75))}))
-    click.echo(json.dumps({"layout": layout_curve(studio, -(-count // 6), (0.2, 0.4, 0.6, 0.8, 1.0))}))
-    click.echo(json.dumps({"inpaint": inpainting(studio, judge, -(-count // 2))}))
+    measures: dict[str, Callable[[], object]] = {
+        "autoencoder": lambda: reconstruction(studio, count),
+        "judge": lambda: own_accuracy(judge, 4 * count),
+        "speed": lambda: speed(model, cfg_scale),
+        "txt2img": lambda: text_obedience(studio, judge, count),
+        "img2img": lambda: restyling(studio, judge, -(-count // 2), (0.6, 0.75)),
+        "layout": lambda: layout_curve(studio, -(-count // 6), (0.2, 0.4, 0.6, 0.8, 1.0)),
+        "inpaint": lambda: inpainting(studio, judge, -(-count // 2)),
+    }
+    for name in part or PARTS:
+        click.echo(json.dumps({name: measures[name]()}))
 
 
 @main.command("grids")

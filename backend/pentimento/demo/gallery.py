@@ -34,9 +34,9 @@ IMAGE_PROMPTS: Final = (
     "an ink drawing",
     "a pencil drawing",
     "pixel art",
-    "in winter, a photo",
+    "a photo on an overcast day",
 )
-STRENGTHS: Final = (0.4, 0.6, 0.75, 0.9)
+STRENGTHS: Final = (0.3, 0.45, 0.6, 0.75)
 
 
 def board(
@@ -77,24 +77,24 @@ def image_grid(
 
 
 def inpaint_grid(studio: Studio) -> Image.Image:
-    """Six inpaintings: the picture with the hole shown in grey, and the result."""
-    night = MEADOW.with_look(time="night", weather="clear").without_subject()
-    meadow, winter = MEADOW.without_subject(), MEADOW.without_subject().with_look(season="winter")
-    sea = HARBOUR.without_subject()
+    """Six inpaintings before and after: three repaint what is inside the grey line, three fill a hole."""
+    sea, meadow = HARBOUR.without_subject(), MEADOW.without_subject()
     jobs = (
-        (sea, "white clouds in a blue sky", (0.5, 0.22, 0.2)),
-        (night, "the moon, at night", (0.6, 0.22, 0.17)),
-        (meadow, "a red house in a meadow", (0.3, 0.68, 0.25)),
-        (sea, "a white sailboat on the sea", (0.5, 0.58, 0.26)),
-        (meadow, "mountains", (0.5, 0.48, 0.22)),
-        (winter, "a pine tree in the snow", (0.35, 0.62, 0.27)),
+        (HARBOUR, "sunset", 0.65, (0.5, 0.15, 0.42)),
+        (MEADOW, "an ink drawing", 0.5, (0.45, 0.6, 0.36)),
+        (HARBOUR, "a watercolor at sunset", 0.5, (0.75, 0.6, 0.4)),
+        (sea, "white clouds in a blue sky", 1.0, (0.5, 0.22, 0.2)),
+        (meadow, "a meadow", 1.0, (0.3, 0.76, 0.2)),
+        (meadow, "a red house in a meadow", 1.0, (0.3, 0.68, 0.25)),
     )
     made: list[np.ndarray | None] = []
     labels = []
-    for k, (scene, prompt, (x, y, r)) in enumerate(jobs):
+    for k, (scene, prompt, strength, (x, y, r)) in enumerate(jobs):
         picture = render_scene(scene).picture
         mask = round_mask(256, x, y, r)
-        shown = np.where(mask[..., None] > 127, 128, picture).astype(np.uint8)
-        made += [shown, studio.inpaint(picture, mask, prompt, 20 + k)]
-        labels += [prompt, ""]
+        inner = round_mask(256, x, y, r - 0.012)
+        ring = (mask > 127) & ((inner < 128) | (strength == 1.0))
+        made += [np.where(ring[..., None], 128, picture).astype(np.uint8)]
+        made += [studio.inpaint(picture, mask, prompt, 20 + k, strength)]
+        labels += [f"{prompt}, strength {strength:g}", ""]
     return board([made[k : k + 4] for k in range(0, 12, 4)], labels, (), (224, 224))

@@ -98,7 +98,7 @@ def train_judge(folder: Path, minutes: float) -> Judge:
         with half(torch.device("cpu")):
             a, b, c = judge(x)
         colored = torch.tensor([s.look.style not in COLORLESS for s in scenes]).float()
-        loss = F.cross_entropy(a.float(), style) + F.binary_cross_entropy_with_logits(c.float(), kinds) * 4
+        loss = F.cross_entropy(a.float(), style) + F.binary_cross_entropy_with_logits(c.float(), kinds) * 12
         loss = loss + (F.cross_entropy(b.float(), moment, reduction="none") * colored).mean()
         adam.zero_grad()
         loss.backward()
