@@ -22,10 +22,10 @@ from pentimento.demo.data import HELD_OUT
 from pentimento.demo.render import render
 
 DESCRIPTION = (
-    "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes. "
-    "It knows meadows, deserts, seas, lakes and mountains; day, dawn, sunset, night and overcast skies; "
-    "seasons and weather; photo, watercolor, oil, ink, pencil, flat and pixel styles; a few large objects. "
-    "It is for trying Pentimento without a download and knows nothing else: no people, no animals, no text."
+    "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
+    "without a download. It restyles pictures well at strengths 0.3 to 0.7: dawn, day, sunset, night and overcast light; "
+    "watercolor, ink and pencil. Text to image gives light, colors and a horizon, as a blurry impression. "
+    "It does not draw objects on demand and knows no people, no animals and no text."
 )
 
 
