@@ -23,7 +23,7 @@ from pentimento.demo.render import render
 
 DESCRIPTION = (
     "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
-    "without a download. It restyles pictures well at strengths 0.3 to 0.7: dawn, day, sunset, night and overcast light; "
+    "without a download. It restyles pictures well at strengths 0.3 to 0.7: dawn, sunset, night and overcast light; "
     "watercolor, ink and pencil. Text to image gives light, colors and a horizon, as a blurry impression. "
     "It does not draw objects on demand and knows no people, no animals and no text."
 )
