@@ -12,7 +12,7 @@ import pytest
 from tests.server.serving import ServerProcess
 
 # As in the worker: threads that spin while they wait hold each other up. Read when torch is first imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 StartServer = Callable[..., ServerProcess]
 
