@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -193,10 +194,7 @@ def train(team: Team, folder: Path, minutes: float, batch: int, side: int) -> No
             torch.save(ema, path.with_suffix(".tmp"))
             path.with_suffix(".tmp").rename(path)
             saved = time.time()
-            print(
-                f"autoencoder: step {step}, {step / (saved - start):.2f}/s, loss {loss.item():.4f}",
-                flush=True,
-            )
+            click.echo(f"autoencoder: step {step}, {step / (saved - start):.2f}/s, loss {loss.item():.4f}")
         if done:
             return
 

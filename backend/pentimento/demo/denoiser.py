@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import click
 import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor
@@ -234,9 +235,6 @@ def train(team: Team, folder: Path, model: Model, tokenizer: CLIPTokenizer, stag
             )
             saved = time.time()
             speed = (step - first) * stage.batch * team.size / (saved - start)
-            print(
-                f"{stage.side} px: step {step}, {speed:.1f} samples/s, loss {np.mean(losses[-200:]):.4f}",
-                flush=True,
-            )
+            click.echo(f"{stage.side} px: step {step}, {speed:.1f} samples/s, loss {np.mean(losses[-200:]):.4f}")
         if done:
             return
