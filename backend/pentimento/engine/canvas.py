@@ -60,10 +60,12 @@ def prepare(request: Request) -> Canvas:
     if request.image is None:
         raise EngineError(f"{request.task} needs a picture to start from: send it as image.", "image")
     whole = Rect.of(request.image.size)
-    mask = _final_mask(request) if request.task == "inpaint" else None
-    context = whole
-    if mask is not None and request.region is None:
-        context = _context(request, mask)
+    mask, context = None, whole
+    if request.task == "inpaint":
+        chosen, box = _selected(request)
+        mask = changed(chosen, int(settings["grow"]), int(settings["feather"]))
+        if request.region is None:
+            context = _context(request, box, whole.size)
     region = request.region
     if region is not None and region.context.size != whole.size:
         detail = (
@@ -74,7 +76,8 @@ def prepare(request: Request) -> Canvas:
     return Canvas(context, canvas, place, cropped(request.image, context), mask)
 
 
-def _final_mask(request: Request) -> Mask:
+def _selected(request: Request) -> tuple[Mask, Rect]:
+    """The selection as it was sent, and its bounds. Raises EngineError."""
     if request.mask is None or request.image is None:
         raise EngineError("inpaint needs a selection: send it as mask, 255 = change.", "mask")
     if request.mask.channels != 1:
@@ -89,22 +92,20 @@ def _final_mask(request: Request) -> Mask:
         sizes = f"The mask is {_by(request.mask.size)} px, the image {_by(request.image.size)} px; make them one size."
         raise EngineError(sizes, "mask", _by(request.mask.size), _by(request.image.size))
     chosen = selection(request.mask)
-    if bounds(chosen) is None:
+    box = bounds(chosen)
+    if box is None:
         raise EngineError(
             "The selection is empty: nothing is selected to be changed.", "mask", 0, "at least one px above 0"
         )
-    return changed(chosen, int(request.settings["grow"]), int(request.settings["feather"]))
+    return chosen, box
 
 
-def _context(request: Request, final: Mask) -> Rect:
+def _context(request: Request, box: Rect, size: Size) -> Rect:
     """From the selection as sent, so that a plugin that crops by the same rule gets the same context."""
-    chosen = None if request.mask is None else bounds(selection(request.mask))
-    if chosen is None:
-        raise EngineError("The selection is empty: nothing is selected to be changed.", "mask")
-    context = request.settings["context"]
-    grow, feather = int(request.settings["grow"]), int(request.settings["feather"])
-    size = Size(final.shape[1], final.shape[0])
-    return context_rect(chosen, size, context if isinstance(context, str) else int(context), grow, feather)
+    settings = request.settings
+    context = settings["context"]
+    grow, feather = int(settings["grow"]), int(settings["feather"])
+    return context_rect(box, size, context if isinstance(context, str) else int(context), grow, feather)
 
 
 def _by(size: Size) -> str:

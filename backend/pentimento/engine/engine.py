@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 import numpy as np
 import torch
 
-from pentimento_shared.geometry import Layout, Rect, Size, work_layout
+from pentimento_shared.geometry import Layout, work_layout
 from pentimento_shared.pixels import Pixels
 from pentimento_shared.recipe import Recipe
 
 from .. import __version__
-from .arrays import Float, from_float, from_rgb, split_alpha, to_pixels
+from .arrays import Float, from_float, from_rgb, to_array, to_pixels
 from .canvas import Canvas, prepare
 from .coding import count_tokens, decode_pictures, encode_picture, encode_prompts
 from .color import matched, ring_around
@@ -247,8 +247,7 @@ def _unchanged(job: _Job, index: int) -> Result:
     """Strength 0: the source's own levels."""
     if job.canvas.source is None:
         raise ValueError("strength 0 without a source")
-    colour, _ = split_alpha(job.canvas.source)
-    pixels = from_float(colour, job.canvas.depth)
+    pixels = to_pixels(to_array(job.canvas.source)[..., : job.canvas.colour_channels])
     return Result(index, pixels, _mask_pixels(job.canvas), job.canvas.context, _recipe(job, index, "", 0))
 
 
@@ -280,10 +279,10 @@ def _recipe(job: _Job, index: int, model_hash: str, steps_run: int) -> Recipe:
         schedule=_schedule(request.settings, job.info),
         steps_run=steps_run,
         start=job.strength,
-        size=Size(*job.canvas.context.size),
+        size=canvas.context.size,
         work_size=job.layout.work,
         canvas=canvas.canvas,
-        context=Rect(*canvas.place),
+        context=canvas.place,
         source=_sha256(request.image),
         mask=_sha256(request.mask),
         parent=request.parent,
