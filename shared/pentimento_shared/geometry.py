@@ -59,9 +59,6 @@ class Rect(NamedTuple):
         """This rectangle with `by` px more (fewer when negative) on each of its four sides."""
         return Rect(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
 
-    def moved(self, dx: int, dy: int) -> Rect:
-        return Rect(self.x + dx, self.y + dy, self.width, self.height)
-
     def intersect(self, other: Rect) -> Rect:
         """What both cover; empty (width and height 0) when they do not meet."""
         x, y = max(self.x, other.x), max(self.y, other.y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from .geometry import Rect, Size
@@ -95,9 +95,6 @@ class Recipe:
         except (ValueError, RecursionError) as error:
             raise RecipeError(f"This is not a recipe: {error}") from error
         return cls.from_dict(data)
-
-    def with_parent(self, parent: str) -> Recipe:
-        return replace(self, parent=parent)
 
     def to_infotext(self) -> str:
         """The "parameters" text that AUTOMATIC1111 and its relatives write and read."""
