@@ -1,10 +1,11 @@
 """What an editor does for the controller: one document, its pixels, and new layers.
 
-An editor's adapter implements `Document` and is the only file that imports that editor's API. Everything here belongs to
-the editor's UI thread. Coordinates are canvas px, origin top left, y down; layers may lie partly or wholly outside.
+An editor's adapter implements `Document` and is the only file that imports that editor's API. Everything here belongs
+to the editor's UI thread. Coordinates are canvas px, origin top left, y down; layers may lie partly or wholly outside.
 
-Pixels cross this line in the document's own primaries with a perceptual (sRGB-like) tone curve, alpha not premultiplied:
-grey documents as 1 or 2 channels, colour ones as 3 or 4; 8 bits a sample from 8-bit documents, 16 from all deeper ones.
+Pixels cross this line in the document's own primaries with a perceptual (sRGB-like) tone curve, alpha not
+premultiplied: grey documents as 1 or 2 channels, colour ones as 3 or 4; 8 bits a sample from 8-bit documents, 16 from
+all deeper ones.
 What was read and is inserted unchanged gives the same levels: to 1 level of the document's depth where it is deeper or
 linear, exactly where it is not.
 """
@@ -21,7 +22,7 @@ from .pixels import Pixels
 T = TypeVar("T")
 
 Steps = Generator[None, None, T]
-"""Work for the UI thread in pieces: from one `yield` to the next takes less than 50 ms. What it returns is the result."""
+"""Work for the UI thread in pieces, each up to the next `yield` and under 50 ms; what it returns is the result."""
 
 
 class DocumentError(Exception):
