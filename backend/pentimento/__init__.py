@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__version__: Final = "0.1.0"
+from pentimento_shared import VERSION
+
+__version__: Final = VERSION

@@ -1,0 +1,64 @@
+"""What comes of a job: its pictures as new layers, ready for the document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .document import Insertion, NewLayer
+from .layer_record import LayerRecord
+from .pixel_form import Form, fitted, split_alpha
+from .pixels import Pixels, decode_png, read_png_text
+from .plans import Plan
+from .recipe import PNG_KEY, Recipe, RecipeError
+
+_LONGEST_NAME: Final = 40
+"""Characters of a prompt that go into a layer's name."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A mask as the editor gave it and as the PNG that is sent and remembered."""
+
+    pixels: Pixels
+    png: bytes
+
+
+def composite_for(plan: Plan) -> str:
+    """Which view of a result is fetched: with alpha where that says something, otherwise as the model made it."""
+    return "layer" if plan.task == "img2img" or plan.reshapes_selection else "raw"
+
+
+def new_layer(png: bytes, plan: Plan, job: str, mask: Selected | None, form: Form | None) -> NewLayer:
+    """The layer of one fetched picture. Raises PixelsError for a damaged one, RecipeError when its recipe is missing
+    or not readable."""
+    recipe = _recipe(png)
+    pixels, shown = decode_png(png), mask and mask.pixels
+    if plan.reshapes_selection:
+        pixels, shown = split_alpha(pixels)
+    if form is not None:
+        pixels = fitted(pixels, form)
+    record = LayerRecord(recipe, plan.source, plan.bare, plan.place, mask and mask.png, job)
+    name = f"{_shortened(recipe)} ({recipe.seed})"
+    return NewLayer(name, pixels, plan.place, shown, record.to_json())
+
+
+def insertion(layers: Sequence[NewLayer], plan: Plan) -> Insertion:
+    """All layers of a job, above what they were made from; several in a group."""
+    group = f"{layers[0].name.rpartition(' (')[0]} ({len(layers)} pictures)" if len(layers) > 1 else ""
+    return Insertion(tuple(layers), plan.above, plan.canvas, group)
+
+
+def _recipe(png: bytes) -> Recipe:
+    text = read_png_text(png).get(PNG_KEY)
+    if text is None:
+        raise RecipeError("The backend sent a picture without its recipe.")
+    return Recipe.from_json(text)
+
+
+def _shortened(recipe: Recipe) -> str:
+    words = " ".join(str(recipe.settings["prompt"]).split())
+    if len(words) <= _LONGEST_NAME:
+        return words or "Pentimento"
+    return words[: _LONGEST_NAME - 1].rstrip() + "…"

@@ -1,0 +1,299 @@
+"""What a run reads, sends and makes a layer of: decided from the document as it is when the artist asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from .document import Document, DocumentError, Layer
+from .geometry import Rect, Size, context_rect
+from .layer_record import LayerRecord
+from .pixels import MAX_PIXELS, MAX_SIDE
+from .recipe import RecipeError
+from .settings import SETTINGS, Task, Value, validate
+
+SourceKind = Literal["layer", "canvas"]
+"""The active layer, or all that is visible."""
+Reading = Literal["layer", "canvas", "nothing"]
+
+LEAST_SIDE: Final = 8
+"""The backend takes no picture with a shorter side, px."""
+_ROWS: Final = {row.name: row for row in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the artist asks for. `settings` need hold only what differs from the model's defaults; rows that `task`
+    does not have are passed over."""
+
+    task: Task
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    source: SourceKind = "layer"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, fixed when it starts.
+
+    The picture is read from `reads` (the layer `source`, `bare` of its masks or not) in `place`. The mask is that of
+    `masked_by` in `place`, else the grey PNG `mask`. `above` is the layer that the result goes above; when it is
+    `anchored` the result has no place without it. `canvas` is the document's size. `expected` is the SHA-256 that the
+    picture's levels must have, None when any will do.
+    """
+
+    task: Task
+    settings: Mapping[str, Value]
+    place: Rect
+    canvas: Size
+    reads: Reading
+    source: str | None = None
+    bare: bool = False
+    masked_by: Literal["selection", "layer"] | None = None
+    mask: bytes | None = None
+    above: str | None = None
+    anchored: bool = False
+    region: Mapping[str, Any] | None = None
+    parent: str | None = None
+    expected: str | None = None
+
+    @property
+    def reshapes_selection(self) -> bool:
+        """Whether the backend grows or feathers the selection, so that the layer's mask comes from there."""
+        return self.task == "inpaint" and bool(self.settings["grow"] or self.settings["feather"])
+
+
+def plan_start(document: Document, order: Order) -> Plan:
+    """The plan of an order. Raises DocumentError, SettingError with a sentence for the artist."""
+    _check_document(document)
+    settings = _settings_of(order.task, order.settings)
+    if order.task == "txt2img":
+        return _generate(document, settings)
+    layer = document.active_layer() if order.source == "canvas" else _source_layer(document)
+    if order.task == "inpaint":
+        return _inpaint(document, settings, order.source, layer)
+    return _img2img(document, settings, order.source, layer)
+
+
+def plan_refine(document: Document, changes: Mapping[str, Value], id: str | None) -> Plan:
+    """The plan that takes a result layer as its source. Raises DocumentError, SettingError, RecipeError."""
+    _check_document(document)
+    layer, record = _recorded(document, id)
+    if layer.problem:
+        raise DocumentError(layer.problem)
+    if layer.bounds.empty:
+        raise DocumentError(f"The layer {layer.name} is empty: there is nothing to refine.")
+    task: Task = "img2img" if record.recipe.task == "txt2img" else record.recipe.task
+    # The layer's own mask has been grown and feathered already.
+    fresh: dict[str, Value] = {"seed": -1, "batch_size": 1, "batch_count": 1, "grow": 0, "feather": 0}
+    settings = _settings_of(task, {**record.recipe.settings, **fresh, **changes})
+    place = _checked(_at_least(_moved(record.place, layer.bounds)))
+    mask = record.mask if place.size == record.place.size else None
+    canvas = document.size()
+    return Plan(
+        task,
+        settings,
+        place,
+        canvas,
+        "layer",
+        source=layer.id,
+        bare=True,
+        masked_by="layer",
+        mask=mask,
+        above=layer.id,
+        anchored=True,
+        region=_region(canvas, place) if task == "inpaint" else None,
+        parent=record.recipe.id,
+    )
+
+
+def plan_redo(document: Document, id: str | None) -> Plan:
+    """The plan that makes a result layer's pixels once more. Raises DocumentError, SettingError, RecipeError."""
+    _check_document(document)
+    layer, record = _recorded(document, id)
+    recipe = record.recipe
+    if record.source is not None and document.layer(record.source) is None:
+        raise DocumentError(
+            f"The layer that {layer.name} was made from is no longer in this document: the same pixels cannot come "
+            "again. Undo its deletion, or refine the result instead."
+        )
+    canvas = document.size()
+    reads: Reading = "nothing" if recipe.task == "txt2img" else "canvas" if record.source is None else "layer"
+    if reads == "canvas" and not Rect.of(canvas).contains(record.place):
+        raise DocumentError(
+            f"The canvas is {_by(canvas)} px now and no longer covers what {layer.name} was made from: the same pixels "
+            "cannot come again."
+        )
+    return Plan(
+        recipe.task,
+        recipe.settings,
+        record.place,
+        canvas,
+        reads,
+        source=record.source,
+        bare=record.bare,
+        mask=record.mask,
+        above=layer.id,
+        anchored=True,
+        region=_region(recipe.canvas, recipe.context) if recipe.task == "inpaint" else None,
+        parent=recipe.parent,
+        expected=recipe.source,
+    )
+
+
+def _check_document(document: Document) -> None:
+    if problem := document.problem():
+        raise DocumentError(problem)
+
+
+def _settings_of(task: Task, values: Mapping[str, Value]) -> dict[str, Value]:
+    """`values` that `task` has, checked, and those that the plan itself rests on. Raises SettingError."""
+    own = {name: value for name, value in values.items() if name not in _ROWS or task in _ROWS[name].tasks}
+    complete = validate(task, own)
+    needed = ("context", "grow", "feather") if task == "inpaint" else ()
+    return {name: value for name, value in complete.items() if name in own or name in needed}
+
+
+def _source_layer(document: Document) -> Layer:
+    layer = document.active_layer()
+    if layer is None:
+        raise DocumentError(
+            "No layer is active. Click a paint layer in the layer list, or choose the visible canvas as source."
+        )
+    if layer.problem:
+        raise DocumentError(layer.problem)
+    return layer
+
+
+def _generate(document: Document, settings: Mapping[str, Value]) -> Plan:
+    canvas, selection, layer = document.size(), document.selection(), document.active_layer()
+    box = _at_least(selection or Rect.of(canvas), int(_ROWS["width"].minimum or 1), canvas)
+    place = Rect(box.x, box.y, int(settings.get("width", box.width)), int(settings.get("height", box.height)))
+    most = int(_ROWS["width"].maximum or 0)
+    if max(place.size) > most:
+        raise DocumentError(
+            f"The area to fill is {_by(place.size)} px; at most {most} px a side can be generated. Select a part of it."
+        )
+    return Plan(
+        "txt2img",
+        {**settings, "width": place.width, "height": place.height},
+        place,
+        canvas,
+        "nothing",
+        masked_by="selection" if selection else None,
+        above=layer.id if layer else None,
+    )
+
+
+def _inpaint(document: Document, settings: Mapping[str, Value], source: SourceKind, layer: Layer | None) -> Plan:
+    canvas, selection = document.size(), document.selection()
+    if selection is None:
+        raise DocumentError(
+            "Nothing is selected. Select what shall be painted anew, or use img2img for the whole layer."
+        )
+    if source == "layer" and layer and layer.bounds.empty:
+        raise _empty(layer)
+    context = settings["context"]
+    around = context if isinstance(context, str) else int(context)
+    shown = context_rect(selection, canvas, around, int(settings["grow"]), int(settings["feather"]))
+    place = _checked(_at_least(shown, LEAST_SIDE, canvas))
+    return Plan(
+        "inpaint",
+        settings,
+        place,
+        canvas,
+        source,
+        source=layer.id if layer and source == "layer" else None,
+        masked_by="selection",
+        above=layer.id if layer else None,
+        anchored=source == "layer",
+        region=_region(canvas, place),
+    )
+
+
+def _img2img(document: Document, settings: Mapping[str, Value], source: SourceKind, layer: Layer | None) -> Plan:
+    canvas, selection = document.size(), document.selection()
+    place = Rect.of(canvas)
+    if source == "layer" and layer:
+        if layer.bounds.empty:
+            raise _empty(layer)
+        place = _at_least(layer.bounds)
+        if selection and selection.intersect(layer.bounds).empty:
+            raise DocumentError(
+                f"The selection lies beside what is painted on {layer.name}. Select a part of it, or deselect to "
+                "change all of it."
+            )
+    return Plan(
+        "img2img",
+        settings,
+        _checked(place),
+        canvas,
+        source,
+        source=layer.id if layer and source == "layer" else None,
+        masked_by="selection" if selection else None,
+        above=layer.id if layer else None,
+        anchored=source == "layer",
+    )
+
+
+def _recorded(document: Document, id: str | None) -> tuple[Layer, LayerRecord]:
+    """The layer of that id (None: the active one) and its record. Raises DocumentError, RecipeError."""
+    layer = document.active_layer() if id is None else document.layer(id)
+    if layer is None:
+        raise DocumentError("No layer is active. Click a layer that Pentimento made.")
+    text = document.records().get(layer.id)
+    if text is None:
+        raise DocumentError(
+            f"The layer {layer.name} was not made by Pentimento, so there are no settings to go on from. "
+            "Use img2img or inpaint for it."
+        )
+    try:
+        return layer, LayerRecord.from_json(text)
+    except RecipeError as error:
+        raise RecipeError(f"{layer.name}: {error}") from error
+
+
+def _moved(place: Rect, bounds: Rect) -> Rect:
+    """Where the record's picture lies now that the layer's painted px have these bounds.
+
+    A layer of the same size was moved at most. One that the picture still covers was painted thinner in place.
+    Anything else was painted on beyond the picture, and then all of it counts.
+    """
+    return place if bounds.size != place.size and place.contains(bounds) else bounds
+
+
+def _at_least(rect: Rect, side: int = LEAST_SIDE, canvas: Size | None = None) -> Rect:
+    """`rect`, widened around its centre to at least `side` px both ways; inside the canvas where that has room."""
+    width, height = max(rect.width, side), max(rect.height, side)
+    x, y = rect.x - (width - rect.width) // 2, rect.y - (height - rect.height) // 2
+    if canvas is not None:
+        x, y = max(0, min(x, canvas.width - width)), max(0, min(y, canvas.height - height))
+    return Rect(x, y, width, height)
+
+
+def _checked(place: Rect) -> Rect:
+    """`place`, when the backend takes pictures of that size. Raises DocumentError."""
+    if max(place.size) > MAX_SIDE or place.size.area > MAX_PIXELS:
+        raise DocumentError(
+            f"What would be sent is {_by(place.size)} px; at most {MAX_SIDE} px a side and {MAX_PIXELS / 1e6:.0f} "
+            "million px in all are allowed. Select a part and inpaint that."
+        )
+    return place
+
+
+def _region(canvas: Size, place: Rect) -> dict[str, Any]:
+    """Where the picture lies in the document. One beyond the canvas is told as a document of its own: either way the
+    backend takes the picture as it is and crops no further."""
+    if not Rect.of(canvas).contains(place):
+        canvas, place = place.size, Rect.of(place.size)
+    return {"canvas": list(canvas), "context": list(place)}
+
+
+def _empty(layer: Layer) -> DocumentError:
+    return DocumentError(
+        f"The layer {layer.name} is empty. Paint something on it, or choose the visible canvas as source."
+    )
+
+
+def _by(size: Size) -> str:
+    return f"{size.width} x {size.height}"

@@ -1,0 +1,27 @@
+"""Settings under a name, for what artists do most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .settings import Value
+
+
+@dataclass(frozen=True)
+class Preset:
+    """`settings` that a click sets; `help` says in a few words what comes of it."""
+
+    name: str
+    help: str
+    settings: Mapping[str, Value]
+
+
+PRESETS: Final = (
+    Preset("Photo to illustration", "Restyles", {"strength": 0.6}),
+    Preset("Polish a render", "Details", {"strength": 0.35}),
+    Preset("Character variation", "Varies", {"strength": 0.4}),
+    Preset("Subtle", "Retouches", {"strength": 0.3}),
+    Preset("Strong", "Repaints", {"strength": 0.7}),
+)
