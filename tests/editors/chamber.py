@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-_UNSHARE: Final = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL")
+_UNSHARE: Final = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL"),
+)
 
 # The shell stays the namespace's first process: an editor would inherit the duty of reaping everybody else's children.
 _ENTER: Final = """
@@ -43,7 +46,7 @@ def enter(
 
     With folders the root itself is read-only, with an empty /tmp and /run: a run leaves nothing behind for the next.
     Without any, as while the root is made, everything may be written. The process ids inside are not the ones outside;
-    the loopback network is the same. To be run as root; killing the process ends all that it started.
+    the loopback network is the same. To be run as root, from the main thread. Killing the process, or the death of the one that started it, ends everything.
     """
     mounts = [
         *(word for path in read_only for word in ("ro", str(path.resolve()))),

@@ -25,5 +25,5 @@ def case_pixels_come_back_as_they_were_written(stage):
     return {"same": bytes(read) == pixels, "version": Gimp.version(), "size": [image.get_width(), image.get_height()]}
 
 
-def case_each_case_begins_without_images(stage):
+def case_each_case_begins_with_nothing_open(stage):
     return len(Gimp.get_images())

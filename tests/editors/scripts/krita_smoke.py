@@ -28,5 +28,5 @@ def case_pixels_come_back_as_they_were_written(stage):
     }
 
 
-def case_each_case_begins_without_documents(stage):
+def case_each_case_begins_with_nothing_open(stage):
     return len(APPLICATION.documents())

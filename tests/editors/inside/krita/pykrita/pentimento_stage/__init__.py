@@ -49,7 +49,10 @@ class StageExtension(krita.Extension):
         window = krita.Krita.instance().activeWindow()
         if window is None or not window.qwindow().isVisible():
             return
-        self.seen = self.seen or time.monotonic()
+        if not self.seen:
+            # In the small window of Krita's first start there is no room for what a picture is to show.
+            window.qwindow().showMaximized()
+            self.seen = time.monotonic()
         if time.monotonic() - self.seen < SETTLING_S:
             return
         the_stage, cases = stage.load(QApplication.processEvents)
