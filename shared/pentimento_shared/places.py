@@ -55,6 +55,13 @@ def server_file(
     return config_folder(environ, platform, home) / "server.json"
 
 
+def backend_file(
+    environ: Mapping[str, str] | None = None, platform: str = sys.platform, home: Path | None = None
+) -> Path:
+    """JSON `{"command": [...]}`: how the backend was started last, for editors to start it again; it stays."""
+    return config_folder(environ, platform, home) / "backend.json"
+
+
 def _folder(kind: str, environ: Mapping[str, str] | None, platform: str, home: Path | None) -> Path:
     environ = os.environ if environ is None else environ
     if own := environ.get(HOME_VARIABLE):

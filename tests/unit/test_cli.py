@@ -107,7 +107,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(
     assert said.out == ""
 
 
-@pytest.mark.parametrize("size", ["256", "ax9", "63x256", "256x4096", "-8x64"])
+@pytest.mark.parametrize("size", ["256", "ax9", "63x256", "256x9000", "-8x64"])
 def test_a_size_that_cannot_be(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["txt2img", "a tree", "--size", size]) == 2
     assert "allowed:" in capsys.readouterr().err

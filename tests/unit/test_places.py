@@ -78,6 +78,7 @@ def test_token_and_address_lie_in_the_config_folder() -> None:
     environ = {places.HOME_VARIABLE: "/mnt/p"}
     assert places.token_file(environ) == Path("/mnt/p/config/token")
     assert places.server_file(environ) == Path("/mnt/p/config/server.json")
+    assert places.backend_file(environ) == Path("/mnt/p/config/backend.json")
 
 
 def test_the_running_environment_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

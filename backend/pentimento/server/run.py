@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ from pentimento.jobs.retention import Retention
 from pentimento.jobs.schema import StoreTooNew
 from pentimento.jobs.store import Store
 from pentimento.jobs.supervisor import Supervisor
-from pentimento_shared.places import data_folder, server_file, token_file
+from pentimento_shared.places import backend_file, data_folder, server_file, token_file
 
 from . import logs
 from .app import create_app
@@ -262,9 +263,13 @@ def _url(listen: str, port: int) -> str:
 
 
 def _announce(running: Running, stack: ExitStack) -> None:
-    """Writes server.json for clients to find this server by, and removes it at the end."""
+    """Writes server.json for clients to find this server by, and removes it at the end; and backend.json for editors
+    to start it again by, which stays."""
     path = server_file()
     private_folder(path.parent)
     facts = {"url": running.url, "pid": running.pid, "version": pentimento.__version__, "port": running.port}
     stack.callback(path.unlink, missing_ok=True)
     write_whole(path, json.dumps(facts).encode("utf-8"))
+    # -P: a file in the folder where an editor was started must not pass for a module of ours.
+    command = [sys.executable, "-P", "-m", "pentimento", "serve"]
+    write_whole(backend_file(), json.dumps({"command": command}).encode("utf-8"))
