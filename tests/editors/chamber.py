@@ -46,7 +46,8 @@ def enter(
 
     With folders the root itself is read-only, with an empty /tmp and /run: a run leaves nothing behind for the next.
     Without any, as while the root is made, everything may be written. The process ids inside are not the ones outside;
-    the loopback network is the same. To be run as root, from the main thread. Killing the process, or the death of the one that started it, ends everything.
+    the loopback network is the same. To be run as root, from the main thread. Killing the process, or the death of the
+    one that started it, ends everything inside.
     """
     mounts = [
         *(word for path in read_only for word in ("ro", str(path.resolve()))),
