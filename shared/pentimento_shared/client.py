@@ -26,6 +26,7 @@ from .answers import (
     Preview,
     check_version,
 )
+from .form_data import FormData, Part
 from .places import server_file, token_file
 
 __all__ = [
@@ -156,16 +157,15 @@ class Client:
         caller may do the same.
         """
         key = idempotency_key or uuid.uuid4().hex
-        parts: dict[str, tuple[str, bytes, str]] = {
-            "request": ("request.json", json.dumps(request).encode("utf-8"), "application/json")
-        }
+        parts = [Part("request", "request.json", "application/json", json.dumps(request).encode("utf-8"))]
         if image is not None:
-            parts["image"] = ("image.png", image, "image/png")
+            parts.append(Part("image", "image.png", "image/png", image))
         if mask is not None:
-            parts["mask"] = ("mask.png", mask, "image/png")
-        headers = {"Idempotency-Key": key}
+            parts.append(Part("mask", "mask.png", "image/png", mask))
+        form = FormData(parts)
+        headers = {"Idempotency-Key": key, "Content-Type": form.content_type}
         return self._repeat(
-            lambda: self._ask(Job.from_json, "POST", "/jobs", timeout=_LARGE, headers=headers, parts=parts)
+            lambda: self._ask(Job.from_json, "POST", "/jobs", timeout=_LARGE, headers=headers, body=form)
         )
 
     def jobs(self) -> list[Job]:
@@ -265,7 +265,7 @@ class Client:
         authorized: bool = True,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        parts: Mapping[str, tuple[str, bytes, str]] | None = None,
+        body: FormData | None = None,
     ) -> requests.Response:
         """The answer to one request; raises for everything but success and 304."""
         all_headers = dict(headers or {})
@@ -277,7 +277,7 @@ class Client:
                 f"{self.url}/api/v1{path}",
                 params=query,
                 headers=all_headers,
-                files=parts,
+                data=body,
                 timeout=(_CONNECT, timeout),
                 allow_redirects=False,
             )

@@ -25,6 +25,28 @@ Steps = Generator[None, None, T]
 """Work for the UI thread in pieces, each up to the next `yield` and under 50 ms; what it returns is the result."""
 
 
+@dataclass(frozen=True)
+class Strips:
+    """A picture as it was read: whole rows in pieces, from top to bottom; else as Pixels.
+
+    Putting the pieces of a large picture together takes longer than a piece of work on the UI thread may; `joined` is
+    for another thread.
+    """
+
+    size: Size
+    channels: int
+    depth: int
+    pieces: tuple[bytes, ...]
+
+    def joined(self) -> Pixels:
+        """The picture in one. Raises PixelsError when the pieces do not make up the size."""
+        return Pixels(self.size, self.channels, self.depth, b"".join(self.pieces))
+
+
+Picture = Pixels | Strips
+"""What reading gives; a large picture comes as Strips."""
+
+
 class DocumentError(Exception):
     """The document cannot do what was asked; the message is a sentence for the artist. Nothing was changed."""
 
@@ -110,22 +132,22 @@ class Document(Protocol):
         """The box of all px that are selected at all, inside the canvas; None when there is no selection."""
         ...
 
-    def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Pixels]:
+    def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Picture]:
         """A layer's pixels in `rect`, transparent where it has none: as it looks by itself, with its masks.
 
         `bare`: its own painted pixels instead, whatever its masks hide.
         """
         ...
 
-    def read_canvas(self, rect: Rect) -> Steps[Pixels]:
+    def read_canvas(self, rect: Rect) -> Steps[Picture]:
         """What the artist sees of all layers in `rect`, which lies inside the canvas."""
         ...
 
-    def read_selection(self, rect: Rect) -> Steps[Pixels]:
+    def read_selection(self, rect: Rect) -> Steps[Picture]:
         """The selection in `rect`, 1 channel, 8 or 16 bit as the editor keeps it; 0 beyond the canvas."""
         ...
 
-    def read_mask(self, id: str, rect: Rect) -> Steps[Pixels | None]:
+    def read_mask(self, id: str, rect: Rect) -> Steps[Picture | None]:
         """A layer's own editable mask in `rect`, 1 channel; None when it has none."""
         ...
 

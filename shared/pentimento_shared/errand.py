@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from . import VERSION
 from .client import BackendError, Client, Job, check_version
-from .document import Insertion
+from .document import Insertion, Picture, Strips
 from .gathering import Gathered
 from .line import PAUSE_S, GivenUp, Line
 from .outcome import Selected, composite_for, insertion, new_layer
@@ -25,7 +25,7 @@ from .status import Status
 
 _log = logging.getLogger(__name__)
 
-PIXELS_A_SECOND: Final = 2_000_000
+PIXELS_A_SECOND: Final = 1_000_000
 """Pictures may take this much longer: they go through a disk, and are put together, before an answer comes."""
 CANCEL_PATIENCE_S: Final = 600.0
 """Seconds for which a backend that is away is still told of a cancel, in the background."""
@@ -107,8 +107,10 @@ class Errand:
         if gathered is None:
             raise ValueError("an errand runs once")
         mask, form, plan = _selected(gathered.mask), gathered.form, self._plan
-        image = None if gathered.image is None else _packed(gathered.image, plan.expected)
+        pixels = None if gathered.image is None else _joined(gathered.image)
         del gathered
+        image = None if pixels is None else _packed(pixels, plan.expected)
+        del pixels
         with self._lock:
             self._check_cancelled()
             self._sent = True
@@ -199,10 +201,17 @@ class _SourceChanged(Exception):
     """The pixels are not those that the recipe tells of."""
 
 
-def _selected(mask: Pixels | bytes | None) -> Selected | None:
+def _selected(mask: Picture | bytes | None) -> Selected | None:
     if mask is None:
         return None
-    return Selected(decode_png(mask), mask) if isinstance(mask, bytes) else Selected(mask, encode_png(mask))
+    if isinstance(mask, bytes):
+        return Selected(decode_png(mask), mask)
+    pixels = _joined(mask)
+    return Selected(pixels, encode_png(pixels))
+
+
+def _joined(picture: Picture) -> Pixels:
+    return picture.joined() if isinstance(picture, Strips) else picture
 
 
 def _packed(image: Pixels, expected: str | None) -> bytes:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .document import Document, DocumentError, Steps
+from .document import Document, DocumentError, Picture, Steps
 from .geometry import Rect
 from .pixel_form import Form, form_of
-from .pixels import Pixels
 from .plans import Plan
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What was read: the picture, the mask (as pixels, or the PNG that the plan brought), and the form that the
-    result must have where no picture shows it."""
+    """What was read: the picture, the mask (as read, or the PNG that the plan brought), and the form that the result
+    must have where no picture shows it."""
 
-    image: Pixels | None
-    mask: Pixels | bytes | None
+    image: Picture | None
+    mask: Picture | bytes | None
     form: Form | None
 
 
 def gather(document: Document, plan: Plan) -> Steps[Gathered]:
     """Reads what the plan asks for. Raises DocumentError."""
-    mask: Pixels | bytes | None = None
+    mask: Picture | bytes | None = None
     if plan.masked_by == "selection":
         mask = yield from document.read_selection(plan.place)
     elif plan.masked_by == "layer" and plan.source is not None:

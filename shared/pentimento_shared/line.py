@@ -53,8 +53,8 @@ class Line:
     def ask_patiently(self, question: Callable[[Client], _T], grace: float = 0.0) -> _T:
         """The answer, however long the backend is away. For questions that may arrive twice.
 
-        `grace`: seconds that it may take longer before the backend counts as away. Raises GivenUp, and BackendProblem
-        when the backend refuses.
+        `grace`: seconds that a connection which holds may take longer before the backend counts as away. Raises
+        GivenUp, and BackendProblem when the backend refuses.
         """
         pause = PAUSE_S
         with self._waiting(grace):
@@ -67,6 +67,7 @@ class Line:
                     if problem.status not in _PASSING:
                         raise
                     self.close()
+                self._patience = AWAY_S
                 if self._unwanted():
                     raise GivenUp
                 time.sleep(pause)

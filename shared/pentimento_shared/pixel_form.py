@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from .document import Picture
 from .pixels import Pixels
 
 _STRIP: Final = 2**17
@@ -24,7 +25,7 @@ class Form(NamedTuple):
     depth: int
 
 
-def form_of(pixels: Pixels) -> Form:
+def form_of(pixels: Picture) -> Form:
     """The form of the document that such pixels were read from."""
     return Form(pixels.channels < 3, pixels.depth)
 

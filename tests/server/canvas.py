@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pentimento_shared.document import DocumentChanged, Insertion, Layer, NewLayer, Steps
+from pentimento_shared.document import DocumentChanged, Insertion, Layer, NewLayer, Picture, Steps, Strips
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.pixels import Pixels
 
@@ -31,6 +31,7 @@ class Painted:
     group: str = ""
     record: str | None = None
     problem: str = ""
+    bounds: Rect | None = None
 
     @property
     def place(self) -> Rect:
@@ -72,12 +73,14 @@ class Canvas:
             opaque = np.full_like(levels[..., :1], np.iinfo(levels.dtype).max)
             levels = np.concatenate([levels, opaque], axis=2)
         layer = Painted(f"layer {next(_NUMBERS)}", "harbour", at, levels, **more)
-        self._change((*self.layers, layer))
+        self._change((*self.layers, replace(layer, bounds=_painted_box(layer))))
         self.active = layer.id
         return layer.id
 
     def alter(self, id: str, **changes: Any) -> None:
-        self._change(tuple(replace(layer, **changes) if layer.id == id else layer for layer in self.layers))
+        changed = replace(self.find(id), **changes)
+        changed = replace(changed, bounds=_painted_box(changed))
+        self._change(tuple(changed if layer.id == id else layer for layer in self.layers))
 
     def delete(self, id: str) -> None:
         self._change(tuple(layer for layer in self.layers if layer.id != id))
@@ -118,7 +121,7 @@ class Canvas:
     def layer(self, id: str) -> Layer | None:
         for layer in self.layers:
             if layer.id == id:
-                return Layer(id, layer.name, _painted_box(layer), layer.problem)
+                return Layer(id, layer.name, layer.bounds or layer.place, layer.problem)
         return None
 
     def selection(self) -> Rect | None:
@@ -128,22 +131,22 @@ class Canvas:
         x, y = int(columns[0]), int(rows[0])
         return Rect(x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)
 
-    def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Pixels]:
+    def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Picture]:
         self._must_be_open()
         layer = self.find(id)
         return (yield from _in_pieces(layer.levels if bare else layer.shown(), layer.place, rect))
 
-    def read_canvas(self, rect: Rect) -> Steps[Pixels]:
+    def read_canvas(self, rect: Rect) -> Steps[Picture]:
         self._must_be_open()
         assert Rect.of(self.extent).contains(rect)
         return (yield from _in_pieces(self.flat(), Rect.of(self.extent), rect))
 
-    def read_selection(self, rect: Rect) -> Steps[Pixels]:
+    def read_selection(self, rect: Rect) -> Steps[Picture]:
         self._must_be_open()
         assert self.selected is not None
         return (yield from _in_pieces(self.selected[..., None], Rect.of(self.extent), rect))
 
-    def read_mask(self, id: str, rect: Rect) -> Steps[Pixels | None]:
+    def read_mask(self, id: str, rect: Rect) -> Steps[Picture | None]:
         layer = self.find(id)
         if layer.mask is None:
             return None
@@ -170,17 +173,12 @@ class Canvas:
         assert new.pixels.depth == self.depth
         assert (new.pixels.channels < 3) == self.grey
         assert new.pixels.size == new.place.size
-        mask = None if new.mask is None else _levels(new.mask)[..., 0]
-        levels = _levels(new.pixels)
-        yield
-        if levels.shape[2] in (1, 3):
-            target = np.full((*levels.shape[:2], levels.shape[2] + 1), np.iinfo(levels.dtype).max, levels.dtype)
-            for rows in _strips(levels):
-                target[rows, :, :-1] = levels[rows]
-                yield
-            levels = target
+        mask = None if new.mask is None else (yield from _levels(new.mask))[..., 0]
+        levels = yield from _levels(new.pixels, opaque=new.pixels.channels in (1, 3))
         id = f"layer {next(_NUMBERS)}"
-        return Painted(id, new.name, (new.place.x, new.place.y), levels, mask, visible, group, new.record)
+        at = new.place.x, new.place.y
+        made = Painted(id, new.name, at, levels, mask, visible, group, new.record)
+        return made if new.pixels.channels in (1, 3) else replace(made, bounds=_painted_box(made))
 
     def records(self) -> Mapping[str, str]:
         return {layer.id: layer.record for layer in self.layers if layer.record is not None}
@@ -204,18 +202,22 @@ def _painted_box(layer: Painted) -> Rect:
     return Rect(layer.at[0] + x, layer.at[1] + y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)
 
 
-def _levels(pixels: Pixels) -> Levels:
-    flat = np.frombuffer(pixels.data, np.uint8 if pixels.depth == 8 else ">u2")
-    shaped = flat.reshape(pixels.size.height, pixels.size.width, pixels.channels)
-    return shaped if pixels.depth == 8 else shaped.astype(np.uint16)
+def _levels(pixels: Pixels, opaque: bool = False) -> Steps[Levels]:
+    """The pixels as an array, with an alpha of their own when `opaque`, some rows at a time."""
+    width, height = pixels.size
+    native, stored = (np.uint8, np.uint8) if pixels.depth == 8 else (np.uint16, np.dtype(">u2"))
+    source = np.frombuffer(pixels.data, stored).reshape(height, width, pixels.channels)
+    result = np.empty((height, width, pixels.channels + opaque), native)
+    step = max(1, PIECE_BYTES // pixels.row_bytes)
+    for row in range(0, height, step):
+        result[row : row + step, :, : pixels.channels] = source[row : row + step]
+        if opaque:
+            result[row : row + step, :, -1] = np.iinfo(native).max
+        yield
+    return result
 
 
-def _strips(levels: Levels) -> list[slice]:
-    step = max(1, PIECE_BYTES // max(1, levels[0].nbytes))
-    return [slice(row, row + step) for row in range(0, levels.shape[0], step)]
-
-
-def _in_pieces(levels: Levels, place: Rect, rect: Rect) -> Steps[Pixels]:
+def _in_pieces(levels: Levels, place: Rect, rect: Rect) -> Steps[Picture]:
     """The px of `rect` of levels that lie at `place`; 0 beyond them."""
     pieces: list[bytes] = []
     step = max(1, PIECE_BYTES // (rect.width * levels.shape[2] * levels.itemsize))
@@ -224,7 +226,7 @@ def _in_pieces(levels: Levels, place: Rect, rect: Rect) -> Steps[Pixels]:
         cut = _cut(levels, place, strip)
         pieces.append((cut if cut.itemsize == 1 else cut.astype(">u2")).tobytes())
         yield
-    return Pixels(rect.size, levels.shape[2], 8 * levels.itemsize, b"".join(pieces))
+    return Strips(rect.size, levels.shape[2], 8 * levels.itemsize, tuple(pieces))
 
 
 def _cut(levels: Levels, place: Rect, rect: Rect) -> Levels:
