@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gi.repository import Babl, Gegl, Gimp
 
-from pentimento_shared.document import Steps
+from pentimento_shared.document import Steps, Strips
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.pixels import Pixels
 
@@ -74,13 +74,13 @@ def extent(drawable: Gimp.Drawable) -> Rect:
     return Rect(x, y, drawable.get_width(), drawable.get_height())
 
 
-def read(drawable: Gimp.Drawable, rect: Rect, form: Form) -> Steps[Pixels]:
+def read(drawable: Gimp.Drawable, rect: Rect, form: Form) -> Steps[Strips]:
     """The pixels in `rect` (canvas px); 0 in every channel where the drawable has none."""
     parts: list[bytes] = []
     for part in strips(drawable, rect, form):
         parts.append(part)
         yield
-    return Pixels(rect.size, form.channels, form.depth, b"".join(parts))
+    return Strips(rect.size, form.channels, form.depth, tuple(parts))
 
 
 def strips(drawable: Gimp.Drawable, rect: Rect, form: Form) -> Iterator[bytes]:
@@ -91,7 +91,7 @@ def strips(drawable: Gimp.Drawable, rect: Rect, form: Form) -> Iterator[bytes]:
         yield _swapped(buffer.get(area, 1.0, form.name, Gegl.AbyssPolicy.NONE), form)
 
 
-def framed(pixels: Pixels, at: Rect, rect: Rect) -> Steps[Pixels]:
+def framed(pixels: Pixels, at: Rect, rect: Rect) -> Steps[Strips]:
     """Pixels without alpha, which fill `at`, as a part of `rect`: opaque there and transparent elsewhere."""
     channels = pixels.channels + 1
     pixel_bytes = channels * pixels.depth // 8
@@ -104,7 +104,7 @@ def framed(pixels: Pixels, at: Rect, rect: Rect) -> Steps[Pixels]:
             parts += [left, _opaque(row_data, pixels.channels, pixels.depth), right]
         yield
     parts.append(bytes((rect.bottom - at.bottom) * rect.width * pixel_bytes))
-    return Pixels(rect.size, channels, pixels.depth, b"".join(parts))
+    return Strips(rect.size, channels, pixels.depth, tuple(parts))
 
 
 def with_alpha(pixels: Pixels, alpha: Pixels) -> Pixels:

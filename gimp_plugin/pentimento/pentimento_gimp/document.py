@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from gi.repository import Gimp
-from pixel_transport import Form, depth_of, extent, framed, mask_form, picture_form, read, strips, with_alpha, write
 
-from pentimento_shared.document import DocumentChanged, Insertion, Layer, NewLayer, Steps
+from pentimento_shared.document import DocumentChanged, Insertion, Layer, NewLayer, Picture, Steps, Strips
 from pentimento_shared.geometry import Rect, Size
-from pentimento_shared.pixels import Pixels
+
+from .pixel_transport import Form, depth_of, extent, framed, mask_form, picture_form, read, strips, with_alpha, write
 
 PARASITE: Final = "pentimento-recipe"
 """Name of the parasite that holds a layer's record; it is saved with the image."""
@@ -75,17 +75,17 @@ class GimpDocument:
         box = Rect(bounds.x1, bounds.y1, bounds.x2 - bounds.x1, bounds.y2 - bounds.y1)
         return None if box.empty else box
 
-    def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Pixels]:
+    def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Picture]:
         layer = self._found(id)
         if bare or layer.get_mask() is None or not layer.get_apply_mask():
             return (yield from self._picture(layer, rect))
         if not layer.has_alpha():
             opaque = yield from self._picture(layer, rect)
-            return with_alpha(opaque, (yield from self._mask(layer.get_mask(), rect)))
+            return with_alpha(opaque.joined(), (yield from self._mask(layer.get_mask(), rect)).joined())
         with _masked_copy(layer) as masked:
             return (yield from self._picture(masked, rect))
 
-    def read_canvas(self, rect: Rect) -> Steps[Pixels]:
+    def read_canvas(self, rect: Rect) -> Steps[Picture]:
         image = self._open()
         visible = Gimp.Layer.new_from_visible(image, image, "pentimento")
         try:
@@ -93,10 +93,10 @@ class GimpDocument:
         finally:
             visible.delete()
 
-    def read_selection(self, rect: Rect) -> Steps[Pixels]:
+    def read_selection(self, rect: Rect) -> Steps[Picture]:
         return self._mask(self._open().get_selection(), rect)
 
-    def read_mask(self, id: str, rect: Rect) -> Steps[Pixels | None]:
+    def read_mask(self, id: str, rect: Rect) -> Steps[Picture | None]:
         mask = self._found(id).get_mask()
         return None if mask is None else (yield from self._mask(mask, rect))
 
@@ -124,9 +124,16 @@ class GimpDocument:
 
     # layers
 
-    def real_layers(self, ids: Sequence[str]) -> list[Gimp.Layer]:
-        """GIMP's own objects for the layers with these ids, those that are still there."""
-        return [layer for layer in map(self._find, ids) if layer is not None]
+    def returned(self, ids: Sequence[str]) -> Gimp.ValueArray:
+        """What a procedure returns: success, and the layers with these ids, which were just inserted."""
+        # Python cannot make GIMP's arrays of objects, so one of GIMP's own answers is handed on.
+        name, key, item = "gimp-image-get-selected-layers", "image", self._image
+        if len(ids) > 1:
+            name, key, item = "gimp-item-get-children", "item", self._found(ids[0]).get_parent()
+        procedure = Gimp.get_pdb().lookup_procedure(name)
+        config = procedure.create_config()
+        config.set_property(key, item)
+        return procedure.run(config)
 
     def _open(self) -> Gimp.Image:
         if not self._image.is_valid():
@@ -155,18 +162,18 @@ class GimpDocument:
 
     # reading
 
-    def _picture(self, layer: Gimp.Layer, rect: Rect) -> Steps[Pixels]:
+    def _picture(self, layer: Gimp.Layer, rect: Rect) -> Steps[Strips]:
         """A layer's pixels; with alpha where it has some or does not fill `rect`."""
         form, inside = picture_form(self._open(), layer), rect.intersect(extent(layer))
         if layer.has_alpha() or inside == rect:
             return (yield from read(layer, rect, form))
         if inside.empty:
             clear = bytes(rect.size.area * (form.channels + 1) * form.depth // 8)
-            return Pixels(rect.size, form.channels + 1, form.depth, clear)
+            return Strips(rect.size, form.channels + 1, form.depth, (clear,))
         opaque = yield from read(layer, inside, form)
-        return (yield from framed(opaque, inside, rect))
+        return (yield from framed(opaque.joined(), inside, rect))
 
-    def _mask(self, channel: Gimp.Channel, rect: Rect) -> Steps[Pixels]:
+    def _mask(self, channel: Gimp.Channel, rect: Rect) -> Steps[Strips]:
         return (yield from read(channel, rect, mask_form(depth_of(self._open()))))
 
     # inserting
