@@ -40,6 +40,7 @@ usage: python3 launch.py [COMMAND ...]
   img2img     IMAGE PROMPT: turn a picture into another
   inpaint     IMAGE MASK PROMPT: repaint a part of a picture
   txt2img     PROMPT: make a picture from words
+  plugins     install: put the plugins into Krita and GIMP
   doctor      look whether everything is in place
   test        run the project's own checks: ruff, pyright, pytest
 

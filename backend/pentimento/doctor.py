@@ -215,26 +215,21 @@ def server(backend: Running | None) -> Finding:
     return Finding(NOTE, "backend", f"not running; port {PORT} is free")
 
 
-def plugins(home: Path | None = None) -> Iterator[Finding]:
-    """Whether the plugins are where the editors look for them."""
-    for editor, files in _plugin_files(home or Path.home()).items():
-        found = [file for file in files if file.exists()]
-        text = str(found[0].parent) if found else "no plugin installed; this version does not bring one yet"
-        yield Finding(OK if found else NOTE, editor, text)
+def plugins() -> Iterator[Finding]:
+    """Each editor that is here, and whether its plugin is in place and of this version."""
+    from .plugins import EDITORS, NAMES, PluginError
+    from .plugins.bundle import bundle_of
+    from .plugins.installing import describe, examine
+    from .plugins.places import System, places
 
-
-def _plugin_files(home: Path) -> dict[str, list[Path]]:
-    """The files by which a plugin is known, in every place where an editor may look for it."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("APPDATA", home / "AppData" / "Roaming"))
-        krita, gimp = [base / "krita"], base / "GIMP"
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-        krita, gimp = [base / "krita"], base / "GIMP"
-    else:
-        krita = [home / ".local/share/krita", home / ".var/app/org.kde.krita/data/krita"]
-        gimp = home / ".config/GIMP"
-    return {
-        "Krita": [folder / "pykrita" / "pentimento.desktop" for folder in krita],
-        "GIMP": sorted(gimp.glob("3.*/plug-ins/pentimento/pentimento.py")),
-    }
+    for editor in EDITORS:
+        found = places(editor, System())
+        if not found:
+            yield Finding(NOTE, NAMES[editor], "not found here")
+        try:
+            for place in found:
+                state = examine(place, bundle_of(editor))
+                absent, good = state.state == "absent", state.state == "current" and state.enabled
+                yield Finding(NOTE if absent else OK if good else WARN, place.label, describe(state))
+        except (PluginError, OSError) as error:
+            yield Finding(FAIL, NAMES[editor], str(error))

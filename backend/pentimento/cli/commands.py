@@ -11,6 +11,7 @@ from pentimento import __version__
 
 from .failures import FAILED, Failure
 from .jobs import fetch, img2img, inpaint, txt2img
+from .plugins import plugins
 
 
 class _InOrder(click.Group):
@@ -36,7 +37,7 @@ def serve(listen: str | None, port: int | None) -> None:
     run(listen, port)
 
 
-for _command in (img2img, inpaint, txt2img, fetch):
+for _command in (img2img, inpaint, txt2img, fetch, plugins):
     cli.add_command(_command)
 
 

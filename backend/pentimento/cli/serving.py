@@ -13,8 +13,8 @@ from .failures import Failure
 _NEXT = """\
 Pentimento {version} listens at {url}
 
-  In the editors: the plugins for Krita and GIMP come with the next versions.
-  Until then, in another terminal:
+  In Krita and GIMP 3: `python3 launch.py plugins install`, once, in another terminal; then restart the editor.
+  Without an editor:
       python3 launch.py img2img PICTURE "a watercolor at sunset" --strength 0.6
       python3 launch.py inpaint PICTURE MASK "a red house"
       python3 launch.py txt2img "a lighthouse in the snow, oil painting"
