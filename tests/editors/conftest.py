@@ -68,7 +68,7 @@ def _play(editor: str, chamber: Chamber, folders: pytest.TempPathFactory) -> Pla
 
     def play(script: str, *, plugin: bool = True, backend: ServerProcess | None = None, **options: Any) -> EditorRun:
         if plugin:
-            options.setdefault("prepare", partial(install_plugin, editor=editor.partition("-")[0]))
+            options.setdefault("prepare", partial(install_plugin, editor="krita" if editor == "krita" else "gimp"))
         if backend:
             options["environ"] = {"PENTIMENTO_HOME": str(backend.home), **options.get("environ", {})}
         folder = folders.mktemp(f"{editor}-{Path(script).stem}")

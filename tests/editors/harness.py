@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pentimento.plugins import Editor
+from pentimento.plugins.bundle import bundle_of
+from pentimento.plugins.installing import install
+from pentimento.plugins.places import System, gimp_places, usual_krita_place
 from tests.editors.chamber import enter
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -134,32 +138,12 @@ def play_gimp(
     return _play(command, script, folder, cases, given, environ, patience)
 
 
-def install_plugin(home: Path, editor: str) -> None:
-    """Installs this checkout's plugin for a user's home."""
-    import certifi
-    import charset_normalizer
-    import idna
-    import requests
-    import urllib3
-
-    if editor == "krita":
-        resources = home / ".local/share/krita"
-        shutil.copytree(PROJECT / "krita_plugin/pentimento", resources / "pykrita/pentimento")
-        shutil.copy(PROJECT / "krita_plugin/pentimento.desktop", resources / "pykrita")
-        shutil.copytree(PROJECT / "krita_plugin/actions", resources / "actions")
-        with (home / ".config/kritarc").open("a") as file:
-            file.write("enable_pentimento=true\n")
-        vendor = resources / "pykrita/pentimento/vendor"
-    else:
-        plugin = home / ".config/GIMP/3.0/plug-ins/pentimento"
-        shutil.copytree(PROJECT / "gimp_plugin/pentimento", plugin)
-        (plugin / "pentimento.py").chmod(0o755)
-        vendor = plugin / "vendor"
-    leave = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
-    shutil.copytree(PROJECT / "shared/pentimento_shared", vendor / "pentimento_shared", ignore=leave)
-    for package in (certifi, charset_normalizer, idna, requests, urllib3):
-        source = Path(str(package.__file__)).parent
-        shutil.copytree(source, vendor / source.name, ignore=leave)
+def install_plugin(home: Path, editor: Editor) -> None:
+    """Installs this checkout's plugin for a user's home, as `pentimento plugins install` does."""
+    # That the editor is installed shows to a real installer by its program or its folders; here it is in the root.
+    system = System(platform="linux", environ={"GIMP3_DIRECTORY": ".config/GIMP/3.0"}, home=home)
+    for place in [usual_krita_place(system)] if editor == "krita" else gimp_places(system):
+        install(place, bundle_of(editor))
 
 
 def _home(folder: Path) -> Path:

@@ -1,0 +1,445 @@
+"""Played inside Krita, with a backend beside it: the docker and the commands, as an artist uses them."""
+
+import krita
+from pentimento import docker as docker_module
+from pentimento.qt import QtCore, QtGui, QtWidgets
+from pentimento_shared.pixels import decode_png
+from pentimento_shared.recipe import PNG_KEY
+from pentimento_shared.settings import SETTINGS
+
+KRITA = krita.Krita.instance()
+Qt = QtCore.Qt
+
+
+# what an artist sees and does
+
+
+def docker():
+    return next(d for d in KRITA.activeWindow().dockers() if d.objectName() == docker_module.ID)
+
+
+def part(name, kind=QtWidgets.QWidget):
+    """A widget of the docker by its name."""
+    found = docker().findChild(kind, name)
+    assert found is not None, f"the docker has no {name}"
+    return found
+
+
+def message():
+    return part("message").text if part("message").isVisible() else ""
+
+
+def open_docker(stage, width=300):
+    """Shows the docker below the layers, and nothing else on that side."""
+    window = KRITA.activeWindow()
+    for other in window.dockers():
+        other.setVisible(other.objectName() in (docker_module.ID, "ToolBox", "KisLayerBox"))
+    yield stage.until(lambda: docker().isVisible(), "the docker")
+    layers = next(d for d in window.dockers() if d.objectName() == "KisLayerBox")
+    window.qwindow().resizeDocks([docker()], [width], Qt.Orientation.Horizontal)
+    window.qwindow().resizeDocks([layers, docker()], [180, 780], Qt.Orientation.Vertical)
+
+
+def landscape(width, height):
+    """B, G, R, A bytes of a sketch."""
+    picture = QtGui.QImage(width, height, QtGui.QImage.Format.Format_ARGB32)
+    sky = QtGui.QLinearGradient(0, 0, 0, height)
+    for place, color in ((0, "#6fa8dc"), (0.55, "#fce5cd"), (0.56, "#93c47d"), (1, "#38761d")):
+        sky.setColorAt(place, QtGui.QColor(color))
+    painter = QtGui.QPainter(picture)
+    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+    painter.fillRect(picture.rect(), QtGui.QBrush(sky))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QtGui.QColor("#7f6a93"))
+    corners = ((0, 0.56), (0.2, 0.25), (0.38, 0.5), (0.6, 0.2), (0.85, 0.56))
+    painter.drawPolygon(QtGui.QPolygonF([QtCore.QPointF(x * width, y * height) for x, y in corners]))
+    painter.setBrush(QtGui.QColor("#ffe599"))
+    painter.drawEllipse(QtCore.QPointF(0.82 * width, 0.18 * height), 0.06 * width, 0.06 * width)
+    painter.end()
+    return QtCore.QByteArray(picture.constBits().asstring(picture.sizeInBytes()))
+
+
+def open_document(stage, model="RGBA", size=(256, 192)):
+    document = KRITA.createDocument(*size, "Valley", model, "U8", "", 72.0)
+    KRITA.activeWindow().addView(document)
+    yield stage.until(lambda: document.activeNode() is not None, "the document's first layer")
+    return document
+
+
+def activate(stage, document, node):
+    document.setActiveNode(node)
+    yield stage.until(lambda: document.activeNode() == node, "the active layer")
+
+
+def painted_document(stage, size=(256, 192)):
+    """A document whose active layer "Sketch" is painted all over."""
+    document = yield from open_document(stage, size=size)
+    layer = document.createNode("Sketch", "paintlayer")
+    layer.setPixelData(landscape(*size), 0, 0, *size)
+    document.rootNode().addChildNode(layer, None)
+    document.refreshProjection()
+    yield from activate(stage, document, layer)
+    return document
+
+
+def select(document, x, y, width, height):
+    selection = krita.Selection()
+    selection.select(x, y, width, height, 255)
+    document.setSelection(selection)
+
+
+def names(document):
+    return [node.name() for node in document.topLevelNodes()]
+
+
+def choose(**settings):
+    """Sets settings as their widgets do."""
+    for name, value in settings.items():
+        part(name).edited.emit(value)
+
+
+def run_by(stage, start):
+    """Starts something and waits until it is over; what the docker says then."""
+    start()
+    yield stage.until(lambda: not part("cancel").isEnabled(), "the run's end")
+    return message()
+
+
+def results():
+    return part("results", QtWidgets.QListWidget)
+
+
+def menu_entry(text):
+    strip = docker().strip
+    return next(action for action in strip.menu_for(strip._current()).actions() if action.text() == text)
+
+
+def floating_message():
+    found = [w for w in QtWidgets.QApplication.allWidgets() if w.metaObject().className() == "KisFloatingMessage"]
+    return any(widget.isVisible() for widget in found)
+
+
+# the docker
+
+
+def case_idle(stage):
+    document = yield from painted_document(stage, (768, 512))
+    yield from open_docker(stage)
+    yield stage.until(lambda: part("model").currentText().startswith("Pentimento demo"), "the backend's models")
+    yield stage.until(lambda: part("run").text() == "Img2img", "the mode")
+    stage.shot("krita-docker")
+    shown = [row.name for row in SETTINGS if docker().findChild(QtWidgets.QWidget, row.name) is not None]
+    cfg, grow, clip = part("cfg_scale"), part("grow"), part("clip_skip")
+    clipped = [w.objectName() for w in docker().findChildren(QtWidgets.QWidget) if w.isVisible() and w.width() > 300]
+    return {
+        "shown": shown,
+        "cfg_scale": cfg.number(),
+        "clip_skip_most": clip.findChild(QtWidgets.QSpinBox).maximum(),
+        "grow": [grow.isEnabled(), grow.toolTip().splitlines()[0]],
+        "clipped": clipped,
+        "layers": names(document),
+    }
+
+
+def case_commands(stage):
+    yield from painted_document(stage)
+    actions = {name: KRITA.action(f"pentimento_{name}") for name in stage.given["commands"]}
+    menus = KRITA.activeWindow().qwindow().findChildren(QtWidgets.QMenu, "pentimento")
+    return {
+        "texts": [None if action is None else action.text() for action in actions.values()],
+        "in menu": [action.objectName() for menu in menus for action in menu.actions()],
+    }
+
+
+def case_ctrl_enter_runs(stage):
+    document = yield from painted_document(stage, (768, 512))
+    yield from open_docker(stage)
+    prompt = part("prompt", QtWidgets.QPlainTextEdit)
+    prompt.clear()
+    KRITA.activeWindow().qwindow().activateWindow()
+    prompt.setFocus()
+    yield stage.until(prompt.hasFocus, "the keyboard's focus in the prompt")
+    # Each letter is the shortcut of a tool or a brush: with real keys they must reach the prompt all the same.
+    stage.xdotool("type", "--delay", "30", "sunset over the mountains, watercolor")
+    yield stage.until(lambda: "color" in prompt.toPlainText(), "the typed prompt")
+    stage.xdotool("key", "ctrl+Return")
+    yield stage.until(lambda: part("progress").isVisible(), "the progress bar")
+    yield stage.until(lambda: part("preview").isVisible() and not part("preview").pixmap().isNull(), "the preview")
+    yield stage.until(lambda: "/" in part("progress").text(), "the steps")
+    steps = part("progress").text()
+    stage.shot("krita-running")
+    yield stage.until(lambda: not part("cancel").isEnabled(), "the run's end")
+    yield stage.until(lambda: results().count() == 1, "the result in the strip")
+    return {
+        "typed": prompt.toPlainText(),
+        "steps": steps,
+        "message": message(),
+        "layers": names(document),
+        "active": document.activeNode().name(),
+        "left": [part("progress").isVisible(), part("preview").isVisible()],
+    }
+
+
+def case_inpaint_refine_redo(stage):
+    document = yield from painted_document(stage, (768, 512))
+    yield from open_docker(stage)
+    part("prompt", QtWidgets.QPlainTextEdit).setPlainText("a snowy mountain at dusk, ink")
+    choose(strength=0.6)
+    select(document, 380, 60, 300, 260)
+    yield stage.until(lambda: part("run").text() == "Inpaint", "the mode that follows the selection")
+    grow = part("grow").isEnabled()
+    yield from run_by(stage, KRITA.action("pentimento_inpaint").trigger)
+    first = document.activeNode()
+    masks = [child.type() for child in first.childNodes()]
+    yield from run_by(stage, KRITA.action("pentimento_refine").trigger)
+    yield from run_by(stage, KRITA.action("pentimento_refine").trigger)
+    third = document.activeNode()
+    yield stage.until(lambda: results().count() == 3, "three results")
+    chain = results().item(0).text()
+    stage.shot("krita-results")
+    yield from run_by(stage, KRITA.action("pentimento_redo").trigger)
+    again = document.activeNode()
+    place = (0, 0, document.width(), document.height())
+    same = again.pixelData(*place) == third.pixelData(*place)
+    return {
+        "grow": grow,
+        "masks": masks,
+        "chain": chain.splitlines()[1].split("  \u2190  "),
+        "new": again.uniqueId() != third.uniqueId(),
+        "same": same,
+        "layers": len(document.topLevelNodes()),
+    }
+
+
+def case_strip(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    part("prompt", QtWidgets.QPlainTextEdit).setPlainText("dawn")
+    choose(strength=0.35, steps=8, seed=77)
+    document.setSelection(None)
+    yield from run_by(stage, KRITA.action("pentimento_img2img").trigger)
+    first = document.activeNode()
+    choose(strength=0.6, seed=-1)
+    yield from run_by(stage, KRITA.action("pentimento_refine").trigger)
+    second = document.activeNode()
+    yield stage.until(lambda: results().count() == 2, "both results")
+    back = docker().strip._back
+    back.click()
+    yield stage.until(lambda: document.activeNode() == first, "the parent's layer")
+    walked = [first.visible(), second.visible(), results().currentRow(), back.isEnabled()]
+    box = results().visualItemRect(results().item(0)).center()
+    click(results().viewport(), box)
+    yield stage.until(lambda: document.activeNode() == second, "the clicked layer")
+    clicked = second.visible()
+    menu_entry("Copy seed").trigger()
+    copied = QtWidgets.QApplication.clipboard().text()
+    results().setCurrentRow(1)
+    menu_entry("Reuse settings").trigger()
+    reused = [part("seed").number(), part("strength").number(), part("steps").number()]
+    path = stage.folder / "saved.png"
+    QtWidgets.QFileDialog.getSaveFileName = staticmethod(lambda *_: (str(path), ""))
+    menu_entry("Save as PNG...").trigger()
+    yield stage.until(lambda: message().startswith("Saved"), "the file")
+    png = path.read_bytes()
+    before = names(document)
+    menu_entry("Delete layer").trigger()
+    yield stage.until(lambda: results().count() == 1, "the strip without the deleted layer")
+    deleted = names(document)
+    KRITA.action("edit_undo").trigger()
+    yield stage.until(lambda: results().count() == 2, "the layer that Undo brought back")
+    part("reset", QtWidgets.QPushButton).click()
+    return {
+        "walked": walked,
+        "clicked": clicked,
+        "copied": copied.isdigit(),
+        "reused": reused,
+        "png": [list(decode_png(png).size), PNG_KEY.encode() in png, b"parameters" in png],
+        "deleted": len(before) - len(deleted),
+        "undone": names(document) == before,
+    }
+
+
+def click(widget, position):
+    """A click of the left mouse button."""
+    for kind in (QtCore.QEvent.Type.MouseButtonPress, QtCore.QEvent.Type.MouseButtonRelease):
+        event = QtGui.QMouseEvent(
+            kind,
+            QtCore.QPointF(position),
+            Qt.MouseButton.LeftButton,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QtWidgets.QApplication.sendEvent(widget, event)
+
+
+def case_batch(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    choose(steps=6, batch_count=2)
+    yield from run_by(stage, KRITA.action("pentimento_img2img").trigger)
+    yield stage.until(lambda: results().count() == 2, "both results")
+    group = document.topLevelNodes()[-1]
+    first, second = reversed(group.childNodes())
+    before = [first.visible(), second.visible()]
+    click(results().viewport(), results().visualItemRect(results().item(1)).center())
+    yield stage.until(lambda: document.activeNode() == second, "the second picture's layer")
+    part("reset", QtWidgets.QPushButton).click()
+    return {"group": group.type(), "before": before, "after": [first.visible(), second.visible()]}
+
+
+def case_cancel(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    choose(steps=150, strength=0.9)
+    before = names(document)
+    KRITA.action("pentimento_img2img").trigger()
+    yield stage.until(lambda: "/150" in part("progress").text() or "Painting" in part("progress").text(), "the steps")
+    said = yield from run_by(stage, KRITA.action("pentimento_cancel").trigger)
+    part("reset", QtWidgets.QPushButton).click()
+    choose(strength=0.6)
+    return {"said": said, "same": names(document) == before, "results": results().count()}
+
+
+def case_two_documents(stage):
+    first = yield from painted_document(stage)
+    yield from open_docker(stage)
+    choose(steps=12)
+    KRITA.action("pentimento_img2img").trigger()
+    second = yield from painted_document(stage)
+    yield stage.until(lambda: not part("progress").isVisible(), "the docker of the other document")
+    elsewhere = [part("cancel").isEnabled(), results().count()]
+    KRITA.action("pentimento_img2img").trigger()
+    yield stage.until(lambda: results().count() == 1, "the second document's result")
+    yield stage.until(lambda: len(first.topLevelNodes()) == 3, "the first document's result")
+    part("reset", QtWidgets.QPushButton).click()
+    return {"elsewhere": elsewhere, "layers": [len(first.topLevelNodes()), len(second.topLevelNodes())]}
+
+
+def case_closed_document(stage):
+    first = yield from painted_document(stage)
+    yield from open_docker(stage)
+    choose(steps=12)
+    KRITA.action("pentimento_img2img").trigger()
+    yield stage.until(lambda: "Painting" in part("progress").text(), "the steps")
+    second = yield from painted_document(stage)
+    first.setModified(False)
+    first.close()
+    yield stage.until(lambda: part("insert").isVisible(), "the offer to insert the result here")
+    said = message()
+    part("insert", QtWidgets.QPushButton).click()
+    yield stage.until(lambda: results().count() == 1, "the result in the other document")
+    part("reset", QtWidgets.QPushButton).click()
+    return {"said": said, "offered still": part("insert").isVisible(), "layers": len(second.topLevelNodes())}
+
+
+def case_hidden_docker(stage):
+    document = yield from painted_document(stage)
+    docker().setVisible(False)
+    before = floating_message()
+    KRITA.action("pentimento_inpaint").trigger()
+    yield stage.until(floating_message, "the message over the canvas")
+    KRITA.action("pentimento_img2img").trigger()
+    yield stage.until(lambda: len(document.topLevelNodes()) == 3, "the result")
+    KRITA.action("pentimento_settings").trigger()
+    yield stage.until(lambda: docker().isVisible(), "the docker")
+    yield stage.until(lambda: part("steps").isVisible(), "the advanced settings")
+    stage.shot("krita-settings")
+    part("fold", QtWidgets.QToolButton).click()
+    return {"before": before, "folded again": not part("steps").isVisible()}
+
+
+def case_settings_are_kept(stage):
+    yield from painted_document(stage)
+    yield from open_docker(stage)
+    part("prompt", QtWidgets.QPlainTextEdit).setPlainText("kept")
+    choose(strength=0.42)
+    yield stage.until(lambda: "0.42" in KRITA.readSetting("pentimento", "settings", ""), "Krita's settings")
+    kept = KRITA.readSetting("pentimento", "settings", "")
+    choose(strength=0.6)
+    return {"prompt": '"kept"' in kept}
+
+
+# what cannot be done
+
+
+def refused(stage, document, command="pentimento_img2img"):
+    """What the docker says to a command that changes nothing."""
+    before = [] if document is None else names(document)
+    part("prompt", QtWidgets.QPlainTextEdit).setPlainText("dusk")
+    said = yield from run_by(stage, KRITA.action(command).trigger)
+    yield stage.until(message, "the sentence")
+    assert document is None or names(document) == before
+    return message() or said
+
+
+def case_refuses_without_a_document(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    document.setModified(False)
+    document.close()
+    yield stage.until(lambda: not KRITA.documents(), "no document")
+    KRITA.action("pentimento_img2img").trigger()
+    return docker()._session.notice
+
+
+def refuses_layer(stage, make):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    layer = make(document)
+    if layer.parentNode() is None:
+        document.rootNode().addChildNode(layer, None)
+    yield from activate(stage, document, layer)
+    return (yield from refused(stage, document))
+
+
+def case_refuses_a_vector_layer(stage):
+    said = yield from refuses_layer(stage, lambda document: document.createVectorLayer("Lines"))
+    stage.shot("krita-error")
+    return said
+
+
+def case_refuses_a_group(stage):
+    return (yield from refuses_layer(stage, lambda document: document.createGroupLayer("Group")))
+
+
+def case_refuses_a_locked_layer(stage):
+    def locked(document):
+        document.activeNode().setLocked(True)
+        return document.activeNode()
+
+    return (yield from refuses_layer(stage, locked))
+
+
+def case_refuses_an_empty_layer(stage):
+    return (yield from refuses_layer(stage, lambda document: document.createNode("Empty", "paintlayer")))
+
+
+def case_refuses_without_a_selection(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    return (yield from refused(stage, document, "pentimento_inpaint"))
+
+
+def case_refuses_an_empty_selection(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    document.setSelection(krita.Selection())
+    return (yield from refused(stage, document, "pentimento_inpaint"))
+
+
+def case_refuses_cmyk(stage):
+    document = yield from open_document(stage, "CMYKA")
+    yield from open_docker(stage)
+    return (yield from refused(stage, document))
+
+
+def case_refuses_to_refine_what_it_did_not_make(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    return (yield from refused(stage, document, "pentimento_refine"))
+
+
+def case_refuses_to_cancel_nothing(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    return (yield from refused(stage, document, "pentimento_cancel"))
