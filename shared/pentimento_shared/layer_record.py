@@ -66,13 +66,16 @@ class LayerRecord:
 
 
 def _place(value: Any, recipe: Recipe) -> Rect:
-    numbers = isinstance(value, list) and [item for item in value if isinstance(item, int) and abs(item) <= _FARTHEST]
-    if not numbers or not len(numbers) == len(value) == len(Rect._fields):
+    if not isinstance(value, list) or len(value) != len(Rect._fields) or not all(map(_near, value)):
         raise RecipeError("In this layer's record place is not 4 whole numbers.")
-    place = Rect(*map(int, numbers))
+    place = Rect(*value)
     sized = place.size == recipe.size and not place.empty and max(place.size) <= MAX_SIDE
     _expect(sized, "place", f"of the picture's size, {recipe.size.width} x {recipe.size.height} px")
     return place
+
+
+def _near(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _FARTHEST
 
 
 def _mask(value: Any, place: Rect) -> bytes | None:
