@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pentimento.demo.captions import STYLE_WORDS, SUBJECT_WORDS, TIME_WORDS, caption
 from pentimento.demo.render import HARBOUR, render, render_scene
-from pentimento.demo.scene import SEASONS, STYLES, TIMES, Look, draw_scene
+from pentimento.demo.scene import MAIN_SUBJECTS, SEASONS, STYLES, TIMES, Look, draw_scene
 
 SEEDS = st.integers(0, 10**6)
 
@@ -77,7 +77,8 @@ def test_the_mask_marks_just_what_the_subject_changes(seed: int) -> None:
     assert not changed[whole.subject_mask == 0].any()
     covered = whole.subject_mask == 255
     assert covered.any()
-    assert changed[covered].mean() > 0.8
+    # Not all of it: a poster has so few colours that the subject shares some with what is behind it.
+    assert changed[covered].mean() > 0.7
     assert not without.subject_mask.any()
 
 
@@ -105,8 +106,9 @@ def test_captions_vary_and_can_be_empty() -> None:
 
 def test_every_look_and_subject_has_words() -> None:
     assert (set(STYLE_WORDS), set(TIME_WORDS)) == (set(STYLES), set(TIMES))
-    kinds = {s.subject.kind for seed in range(300) if (s := draw_scene(seed)).subject}
-    assert kinds == set(SUBJECT_WORDS)
+    scenes = [draw_scene(seed) for seed in range(300)]
+    assert {s.subject.kind for s in scenes if s.subject} == set(MAIN_SUBJECTS)
+    assert {one.kind for s in scenes for one in s.extras} | set(MAIN_SUBJECTS) == set(SUBJECT_WORDS)
 
 
 def test_wrong_requests_are_refused_in_words() -> None:

@@ -91,7 +91,6 @@ GROUND_WORDS: Final[dict[str, tuple[str, ...]]] = {
 }
 SUBJECT_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "house": ("house", "cottage", "house", "cabin"),
-    "castle": ("castle", "castle", "fortress"),
     "tree": ("tree", "tree", "big tree", "oak"),
     "pine": ("pine", "pine tree", "fir tree", "spruce"),
     "lighthouse": ("lighthouse", "lighthouse", "lighthouse tower"),

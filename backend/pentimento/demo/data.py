@@ -12,7 +12,7 @@ import numpy as np
 from pentimento.demo.render import other_look, render_scene
 from pentimento.demo.scene import Scene, draw_scene
 
-LOOKS: Final = 4
+LOOKS: Final = 6
 """Pictures per layout."""
 SIZE: Final = 256
 HELD_OUT: Final = 10_000_000
@@ -21,11 +21,9 @@ HELD_OUT: Final = 10_000_000
 
 @lru_cache(maxsize=20_000)
 def group_scenes(seed: int) -> tuple[Scene, ...]:
-    """The scenes of one layout: the first is most often a photo, the others change its light, season or style."""
+    """The scenes of one layout: the first is a photo, the others change its light, season or style."""
     rng = np.random.default_rng([seed, 70])
-    base = draw_scene(seed)
-    if rng.random() < 0.4:
-        base = base.with_look(style="photo")
+    base = draw_scene(seed).with_look(style="photo")
     return (base, *(other_look(base, rng) for _ in range(LOOKS - 1)))
 
 

@@ -47,9 +47,7 @@ TIME_PROMPTS: Final = {
 }
 SUBJECT_PROMPTS: Final = {
     "house": ("a red house", "a meadow"),
-    "castle": ("a castle", "the mountains"),
     "tree": ("a big tree", "a meadow"),
-    "pine": ("a pine tree", "the mountains"),
     "lighthouse": ("a lighthouse", "the sea"),
     "sailboat": ("a white sailboat", "the sea"),
     "balloon": ("a hot-air balloon", "a meadow"),

@@ -64,7 +64,7 @@ def other_look(scene: Scene, rng: np.random.Generator, plain: float = 0.5) -> Sc
     drawn = draw_look(rng)
     if rng.random() >= plain:
         return scene.with_look(time=drawn.time, weather=drawn.weather, season=drawn.season, style=drawn.style)
-    kind = str(rng.choice(("time", "style", "season"), p=(0.45, 0.4, 0.15)))
+    kind = str(rng.choice(("time", "style", "season"), p=(0.35, 0.5, 0.15)))
     return scene.with_look(**{kind: str(getattr(drawn, kind))})
 
 

@@ -25,16 +25,23 @@ COLORS: Final[dict[str, tuple[float, float, float]]] = {
 COLORED: Final = ("house", "lighthouse", "sailboat", "balloon")
 """Subjects whose colour the caption may name."""
 SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
-    "meadow": ("house", "castle", "tree", "pine", "balloon", "rocks", "birds"),
-    "desert": ("cactus", "rocks", "balloon", "birds", "castle"),
-    "sea": ("sailboat", "lighthouse", "sailboat", "rocks", "balloon", "birds", "house"),
-    "lake": ("sailboat", "house", "pine", "castle", "balloon", "tree", "birds"),
-    "mountains": ("pine", "castle", "house", "balloon", "rocks", "birds"),
+    "meadow": ("house", "tree", "balloon"),
+    "desert": ("cactus", "balloon"),
+    "sea": ("sailboat", "lighthouse"),
+    "lake": ("sailboat", "house", "tree", "balloon"),
+    "mountains": ("house", "tree", "balloon"),
 }
+"""What a landscape is about: few things, and large ones, since a small model must learn each from what it sees."""
+EXTRAS: Final[dict[str, tuple[str, ...]]] = {
+    "meadow": ("pine", "birds", "rocks"),
+    "desert": ("rocks", "birds"),
+    "sea": ("birds", "rocks"),
+    "lake": ("pine", "birds"),
+    "mountains": ("pine", "birds", "rocks"),
+}
+"""What may stand small in the distance."""
 FLYING: Final = ("balloon", "birds")
-MAIN_SUBJECTS: Final = (
-    "house", "castle", "tree", "pine", "lighthouse", "sailboat", "balloon", "rocks", "cactus", "birds",
-)  # fmt: skip
+MAIN_SUBJECTS: Final = ("house", "tree", "lighthouse", "sailboat", "balloon", "cactus")
 
 
 @dataclass(frozen=True)
@@ -101,21 +108,23 @@ def draw_look(rng: np.random.Generator) -> Look:
     season = str(rng.choice(SEASONS, p=(0.46, 0.10, 0.20, 0.24)))
     wet = "snowfall" if season == "winter" else "rain"
     weather = str(rng.choice(("clear", "clouds", "fog", wet), p=(0.46, 0.32, 0.11, 0.11)))
-    style = str(rng.choice(STYLES, p=(0.40, 0.14, 0.12, 0.08, 0.08, 0.10, 0.08)))
+    style = str(rng.choice(STYLES))
     return Look(time=time, weather=weather, season=season, style=style)
 
 
 def draw_subject(rng: np.random.Generator, kind: str, ground: str, horizon: float, main: bool) -> Subject:
     """A subject of a kind, put where such a thing can stand or fly."""
     tall = {"lighthouse": 1.25, "pine": 1.15, "tree": 1.05, "rocks": 0.5, "birds": 0.5, "house": 0.9}.get(kind, 1.0)
-    size = float(rng.uniform(0.34, 0.62) if main else rng.uniform(0.12, 0.26)) * tall
-    x = float(rng.uniform(0.2, 0.8) if main else rng.uniform(0.05, 0.95))
+    size = float(rng.uniform(0.45, 0.68) if main else rng.uniform(0.12, 0.26)) * tall
+    x = float(rng.uniform(0.28, 0.72) if main else rng.uniform(0.05, 0.95))
     if kind in FLYING:
         y = float(rng.uniform(size + 0.02, max(horizon + 0.12, size + 0.06)))
     elif kind == "sailboat":
         y = float(rng.uniform(horizon + 0.06, horizon + (0.3 if main else 0.12)))
     else:
         y = float(rng.uniform(horizon + 0.14, 0.95) if main else rng.uniform(horizon + 0.05, horizon + 0.2))
+    if main:
+        y = max(y, size + 0.04)
     color = str(rng.choice(tuple(COLORS))) if kind in COLORED else None
     if kind == "lighthouse":
         color = str(rng.choice(("red", "white", "blue")))
@@ -147,8 +156,8 @@ def draw_scene(seed: int) -> Scene:
         kind = str(rng.choice(SUBJECTS[ground]))
         subject = draw_subject(rng, kind, ground, horizon, main=True)
     extras = tuple(
-        draw_subject(rng, str(rng.choice(SUBJECTS[ground])), ground, horizon, main=False)
-        for _ in range(int(rng.choice((0, 1, 2, 3), p=(0.5, 0.25, 0.15, 0.1))))
+        draw_subject(rng, str(rng.choice(EXTRAS[ground])), ground, horizon, main=False)
+        for _ in range(int(rng.choice((0, 1, 2), p=(0.6, 0.25, 0.15))))
     )
     shore = draw_shore(rng, ground, horizon, subject)
     return Scene(

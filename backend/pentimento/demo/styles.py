@@ -68,19 +68,19 @@ def watercolor(scene: Scene, canvas: Canvas) -> np.ndarray:
 
 
 def oil(scene: Scene, canvas: Canvas) -> np.ndarray:
-    """Strokes of thick, saturated paint: broad ones first, then finer ones; lit from the upper left."""
+    """Dabs of thick, saturated paint: broad ones first, then finer ones; lit from the upper left."""
     height, width = canvas.depth.shape
     rng = rng_of(scene.seed, 51)
     unit = height / 256
     grey = canvas.color.mean(axis=-1, keepdims=True)
-    rich = np.clip(grey + (canvas.color - grey) * 1.25, 0, 1)
+    rich = np.clip(grey + (canvas.color - grey) * 1.35, 0, 1)
     rich = np.clip((rich - 0.5) * 1.08 + 0.5, 0, 1)
     under = Image.fromarray((blur(rich, 3 * unit) * 255).astype(np.uint8))
     relief = Image.new("L", (width, height), 128)
     inks, bumps = ImageDraw.Draw(under), ImageDraw.Draw(relief)
     flow = field(rng, height, width, 2, 2 * width / height, 2) * 1.3
     tone = luma(blur(canvas.color, 2 * unit))
-    for share, long, wide in ((0.034, 14, 6), (0.11, 8, 3)):
+    for share, long, wide in ((0.03, 20, 8), (0.07, 12, 5)):
         n = int(share * height * width / unit**2 * 0.75)
         ys, xs = rng.integers(0, height, n), rng.integers(0, width, n)
         dy, dx = np.gradient(tone)
@@ -88,7 +88,7 @@ def oil(scene: Scene, canvas: Canvas) -> np.ndarray:
         angle = np.where(steep, np.arctan2(dx[ys, xs], -dy[ys, xs]), flow[ys, xs])
         half = long * unit * rng.uniform(0.35, 0.6, n)
         ax, ay = np.cos(angle) * half, np.sin(angle) * half
-        jitter = rng.normal(0, 0.022, (n, 1))
+        jitter = rng.normal(0, 0.045, (n, 1)) + rng.normal(0, 0.015, (n, 3))
         colors = (np.clip(rich[ys, xs] + jitter, 0, 1) * 255).astype(np.int32).tolist()
         heights = rng.integers(96, 160, n).tolist()
         ends = np.stack([xs - ax, ys - ay, xs + ax, ys + ay], axis=1).tolist()
@@ -100,7 +100,7 @@ def oil(scene: Scene, canvas: Canvas) -> np.ndarray:
     bump = np.asarray(relief, np.float32) / 255
     emboss = np.zeros_like(bump)
     emboss[1:, 1:] = bump[1:, 1:] - bump[:-1, :-1]
-    return color + np.clip(blur(emboss, 1) * 0.5, -0.1, 0.12)[..., None]
+    return color + np.clip(blur(emboss, 1) * 0.8, -0.14, 0.16)[..., None]
 
 
 def hatch(height: int, width: int, period: float, angle: float, wobble: np.ndarray) -> np.ndarray:
@@ -138,32 +138,40 @@ def pencil(scene: Scene, canvas: Canvas) -> np.ndarray:
     tone = blur(luma(canvas.color), 1.0 * unit)
     tone = 0.42 + 0.58 * np.clip((tone - 0.04) / 0.86, 0, 1) ** 0.8
     wobble = field(rng, height, width, 5, 5 * width / height, 2) * 0.3
-    lines = hatch(height, width, 5.2 * unit, 0.72, wobble) - 0.5
-    tone = tone + lines * 0.26 * np.clip((0.99 - tone) * 2.2, 0, 1)
+    lines = hatch(height, width, 7.0 * unit, 0.72, wobble) - 0.5
+    tone = tone + lines * 0.3 * np.clip((0.99 - tone) * 2.2, 0, 1)
     tone = tone + 0.02 * field(rng, height, width, 60, 60 * width / height, 1)
-    tone = tone * (1 - 0.42 * outlines(canvas, 0.8 * unit))
+    tone = tone * (1 - 0.5 * outlines(canvas, 1.0 * unit))
     return np.clip(tone, 0.12, 0.97)[..., None] * vec((1.0, 1.0, 1.01))
 
 
 def flat(scene: Scene, canvas: Canvas) -> np.ndarray:
-    """A poster: plain areas of saturated colour (the painter left texture out already)."""
+    """A poster: plain areas in few, saturated colours (the painter left texture out already)."""
     color = canvas.color
     grey = color.mean(axis=-1, keepdims=True)
-    color = np.clip(grey + (color - grey) * 1.22, 0, 1)
-    steps = 9.0
-    return mix(color, np.round(color * steps) / steps, 0.8)
+    return fewer(grey + (color - grey) * 1.5, 6)
+
+
+def fewer(color: np.ndarray, steps: int, dither: np.ndarray | float = 0.0) -> np.ndarray:
+    """Colours rounded to `steps` + 1 levels, closer to each other in the dark, so that a night keeps some of them."""
+    spread = np.clip(color, 0, 1) ** 0.7 * steps + dither
+    return (np.clip(np.round(spread), 0, steps) / steps) ** (1 / 0.7)
+
+
+BAYER: Final = (np.asarray(((0, 2), (3, 1)), np.float32) + 0.5) / 4 - 0.5
+"""The ordered 2 x 2 dither of old screens, -0.5 .. 0.5."""
 
 
 def pixel(scene: Scene, canvas: Canvas) -> np.ndarray:
-    """Blocks of 1/32 of the height in few, saturated colours."""
+    """Blocks of 1/32 of the height in few, saturated colours, dithered."""
     height, width = canvas.depth.shape
     block = max(2, round(height / 32))
     rows, cols = -(-height // block), -(-width // block)
     padded = np.pad(canvas.color, ((0, rows * block - height), (0, cols * block - width), (0, 0)), mode="edge")
     small = padded.reshape(rows, block, cols, block, 3).mean(axis=(1, 3))
     grey = small.mean(axis=-1, keepdims=True)
-    small = np.clip(grey + (small - grey) * 1.3, 0, 1)
-    small = np.round(small * 7) / 7
+    dither = np.tile(BAYER, (-(-rows // 2), -(-cols // 2)))[:rows, :cols, None]
+    small = fewer(grey + (small - grey) * 1.3, 6, 0.6 * dither)
     return np.repeat(np.repeat(small, block, axis=0), block, axis=1)[:height, :width]
 
 

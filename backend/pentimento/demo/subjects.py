@@ -101,31 +101,6 @@ def house(pen: Pen, rng: np.random.Generator, color: Color, season: str, left_li
         pen.box(x0, y0, x1, y1, (0.26, 0.33, 0.42), 1.0)
 
 
-def castle(pen: Pen, rng: np.random.Generator, color: Color, season: str, left_lit: bool) -> None:
-    stone: Color = (0.66, 0.61, 0.54)
-    roof: Color = (0.93, 0.95, 1.0) if season == "winter" else (0.30, 0.33, 0.50)
-    dark: Color = (0.2, 0.19, 0.22)
-
-    def tower(x: float, half: float, top: float, spire: float) -> None:
-        pen.box(x - half, 0, x + half, top, stone)
-        shade = (x, x + half) if left_lit else (x - half, x)
-        pen.box(shade[0], 0, shade[1], top, tint(stone, 0.74))
-        pen.box(x - half * 1.2, top - 0.05, x + half * 1.2, top, tint(stone, 0.9))
-        pen.poly(((x - half * 1.35, top), (x + half * 1.35, top), (x, top + spire)), roof)
-        pen.poly(((x, top), (x + half * 1.35, top), (x, top + spire)), tint(roof, 0.75))
-        pen.box(x - 0.025, top - 0.2, x + 0.025, top - 0.1, dark, 1.0)
-
-    tower(0.0, 0.15, 0.7, 0.3)
-    pen.box(-0.48, 0, 0.48, 0.36, tint(stone, 0.9))
-    for k in range(7):
-        x = -0.47 + k * 0.142
-        pen.box(x, 0.36, x + 0.085, 0.42, tint(stone, 0.9))
-    tower(-0.5, 0.11, 0.5, 0.24)
-    tower(0.5, 0.11, 0.56, 0.24)
-    pen.box(-0.085, 0, 0.085, 0.14, dark)
-    pen.disc(0, 0.14, 0.085, 0.085, dark)
-
-
 def tree(pen: Pen, rng: np.random.Generator, color: Color, season: str, left_lit: bool) -> None:
     leaf: Color = {
         "summer": (0.22, 0.45, 0.16),
@@ -156,7 +131,7 @@ def pine(pen: Pen, rng: np.random.Generator, color: Color, season: str, left_lit
         pen.poly(((sign * wide, low), (0, low - 0.035), (0, top)), tint(leaf, 1.13))
         if season == "winter":
             pen.poly(
-                ((-wide * 0.66, low + 0.13), (0, low + 0.09), (wide * 0.66, low + 0.13), (0, top)),
+                ((-wide * 0.5, low + 0.13), (0, low + 0.09), (wide * 0.5, low + 0.13), (0, top)),
                 (0.92, 0.95, 1.0),
             )
 
@@ -271,7 +246,6 @@ def birds(pen: Pen, rng: np.random.Generator, color: Color, season: str, left_li
 
 PAINTERS: Final[dict[str, tuple[Callable[[Pen, np.random.Generator, Color, str, bool], None], float]]] = {
     "house": (house, 0.72),
-    "castle": (castle, 0.7),
     "tree": (tree, 0.56),
     "pine": (pine, 0.36),
     "cactus": (cactus, 0.44),
