@@ -6,12 +6,18 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+HOW_TO_GET_EDITORS = """\
+They run on Debian and its like (Linux, as root): `python3 launch.py test tests/editors` makes what it needs there.
+PENTIMENTO_EDITORS=required makes a run without them fail. CONTRIBUTING.md, "Tests in real editors", says more."""
 
 
 class Outcome(NamedTuple):
@@ -37,11 +43,18 @@ def checks(pytest_arguments: Sequence[str], color: bool) -> dict[str, list[str]]
     }
 
 
-def run(name: str, command: Sequence[str]) -> Outcome:
-    """Runs one check in the project's root and passes its output through as it comes."""
+def run(name: str, command: Sequence[str], editors_report: Path) -> Outcome:
+    """Runs one check in the project's root and passes its output through as it comes.
+
+    pytest writes the reason to `editors_report` when it had to leave out the tests that need Krita and GIMP.
+    """
     started = time.monotonic()
-    # The node wrapper of pyright otherwise tells of newer versions; the pinned one is meant.
-    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    environment = {
+        **os.environ,
+        # The node wrapper of pyright otherwise tells of newer versions; the pinned one is meant.
+        "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
+        "PENTIMENTO_EDITORS_REPORT": str(editors_report),
+    }
     last = b""
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) as process:
         while process.stdout and (chunk := os.read(process.stdout.fileno(), 65536)):
@@ -57,24 +70,31 @@ def last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """What passed and what did not, the first failure, and at the end the closing line of the last check."""
+def table(outcomes: Sequence[Outcome], no_editors: str = "") -> str:
+    """What passed and what did not, the first failure, and at the end the closing line of the last check.
+
+    `no_editors`: why the tests that need Krita and GIMP did not run, which nobody shall overlook.
+    """
     rows = [
         f"  {outcome.name:<12} {'FAILED' if outcome.code else 'passed'} {outcome.seconds:7.1f} s"
         for outcome in outcomes
     ]
     failed = [outcome.name for outcome in outcomes if outcome.code]
     verdict = f'  failed: {", ".join(failed)}; look for "--- {failed[0]}" above' if failed else "  all passed"
-    return "\n".join([*rows, verdict, "", outcomes[-1].closing_line])
+    loud = ["", "!" * 100, "THE TESTS IN KRITA AND GIMP DID NOT RUN.", no_editors, HOW_TO_GET_EDITORS, "!" * 100]
+    return "\n".join([*rows, verdict, *(loud if no_editors else []), "", outcomes[-1].closing_line])
 
 
 def main(pytest_arguments: Sequence[str]) -> int:
     """Runs every check, whatever the ones before said. Returns the first failure's exit code, or 0."""
     outcomes = []
-    for name, command in checks(pytest_arguments, sys.stdout.isatty()).items():
-        print(f"\n--- {name}", flush=True)
-        outcomes.append(run(name, command))
-    print("\n" + table(outcomes))
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "no-editors"
+        for name, command in checks(pytest_arguments, sys.stdout.isatty()).items():
+            print(f"\n--- {name}", flush=True)
+            outcomes.append(run(name, command, report))
+        no_editors = report.read_text("utf-8") if report.exists() else ""
+    print("\n" + table(outcomes, no_editors))
     return next((outcome.code for outcome in outcomes if outcome.code), 0)
 
 

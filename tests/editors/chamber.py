@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-_UNSHARE: Final = (
+UNSHARE: Final = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL"),
 )
@@ -53,4 +53,4 @@ def enter(
         *(word for path in read_only for word in ("ro", str(path.resolve()))),
         *(word for path in writable for word in ("rw", str(path.resolve()))),
     ]
-    return [*_UNSHARE, "/bin/sh", "-ec", _ENTER, "enter", str(root), "ro" if mounts else "rw", *mounts, "--", *command]
+    return [*UNSHARE, "/bin/sh", "-ec", _ENTER, "enter", str(root), "ro" if mounts else "rw", *mounts, "--", *command]

@@ -22,14 +22,14 @@ _MISSING = pytest.StashKey[str]()
 
 
 class Play(Protocol):
-    """Plays a script of tests/editors/scripts in one run of an editor.
+    """Plays a script in one run of an editor; a relative path begins at tests/editors/scripts.
 
     `plugin`: this checkout's plugin is installed first. `backend`: the server that the plugin finds; it must have its
     home in a folder of the test session. Everything else is harness.play_krita's.
     """
 
     def __call__(
-        self, script: str, *, plugin: bool = True, backend: ServerProcess | None = None, **options: Any
+        self, script: str | Path, *, plugin: bool = True, backend: ServerProcess | None = None, **options: Any
     ) -> EditorRun: ...
 
 
@@ -66,7 +66,9 @@ def chamber(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
 def _play(editor: str, chamber: Chamber, folders: pytest.TempPathFactory) -> Play:
     program = {"krita": play_krita, "gimp": play_gimp, "gimp-window": partial(play_gimp, window=True)}[editor]
 
-    def play(script: str, *, plugin: bool = True, backend: ServerProcess | None = None, **options: Any) -> EditorRun:
+    def play(
+        script: str | Path, *, plugin: bool = True, backend: ServerProcess | None = None, **options: Any
+    ) -> EditorRun:
         if plugin:
             options.setdefault("prepare", partial(install_plugin, editor="krita" if editor == "krita" else "gimp"))
         if backend:

@@ -6,7 +6,6 @@ It needs root (chroot, mounts), a Debian host, its package mirror, 3 GB, and 2 t
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +20,7 @@ from typing import Final
 
 import platformdirs
 
-from tests.editors.chamber import enter
+from tests.editors.chamber import UNSHARE, enter
 
 SUITE: Final = "trixie"
 """The first Debian with GIMP 3 and Krita 5.2."""
@@ -41,6 +40,8 @@ IMPOSSIBLE: Final = 3
 """Exit code: the editors cannot be had on this machine, and the last line says why."""
 
 TRIES: Final = 3
+NEEDED_GB: Final = 4.0
+"""The root itself takes 2 GB, the packages on their way there another one."""
 _OVER_THE_NETWORK = r"Acquire::(https?|ForceIPv|Check-|Proxy|Retries)"
 
 
@@ -56,8 +57,7 @@ def provide(folder: Path | None = None) -> Path:
     """
     folder = folder or Path(platformdirs.user_cache_dir("pentimento")) / "editors"
     root = folder / f"{SUITE}-{fingerprint()}"
-    if os.geteuid() != 0:
-        raise NoEditors("The editors run in a chroot, which takes root: run the tests as root, or with sudo.")
+    _need_namespaces()
     if (root / STAMP).exists():
         return root
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,22 +74,45 @@ def fingerprint() -> str:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
+    import fcntl  # Windows, which has none, gets its sentence before this
+
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _need_namespaces() -> None:
+    if not sys.platform.startswith("linux"):
+        raise NoEditors(f"The editors run in a chroot of Debian, which takes Linux; this is {sys.platform}.")
+    if os.geteuid() != 0:
+        raise NoEditors("The editors run in a chroot, which takes root: run the tests as root, or with sudo.")
+    try:
+        mount = [*UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+        answer = subprocess.run(mount, check=False, capture_output=True, text=True)
+        failed, words = bool(answer.returncode), answer.stderr.strip()
+    except OSError as error:
+        failed, words = True, str(error)
+    if failed:
+        raise NoEditors(
+            f"The editors run in a mount namespace of their own, and this machine does not allow one: {words}\n"
+            "Inside a container that takes the capability SYS_ADMIN (docker run --privileged)."
+        )
 
 
 def _make(root: Path) -> None:
     mirror = choose_mirror(_ask_apt("indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"))
     _need_debootstrap()
     settings = _network_settings()
+    if (free := shutil.disk_usage(root.parent).free / 1e9) < NEEDED_GB:
+        raise NoEditors(f"The editors need {NEEDED_GB:.0f} GB in {root.parent}, and {free:.1f} GB are free: make room.")
     building = root.with_name(root.name + ".tmp")
     # What a killed run left. Its mounts went with its namespace; should one be there all the same, it stays untouched.
     _run(["rm", "-rf", "--one-file-system", str(building)], f"{building} could not be removed")
     building.mkdir()
     _tell(f"making {root} from {mirror}: {', '.join(PACKAGES[:2])} and what they need")
-    # debootstrap mounts things in the folder and may be killed: in a mount namespace of its own nothing is left behind.
-    bootstrap = ["unshare", "--mount", "debootstrap", "--variant=minbase", "--include=ca-certificates"]
+    # debootstrap mounts things in the folder, and may be killed: of what it did in its namespaces nothing stays behind.
+    shell = [*UNSHARE, "--mount-proc", "/bin/sh", "-c", '"$@"; exit "$?"', "sh"]
+    bootstrap = [*shell, "debootstrap", "--variant=minbase", "--include=ca-certificates"]
     _run([*bootstrap, SUITE, str(building), mirror], f"debootstrap could not make Debian {SUITE}", environ=_proxies())
     _prepare(building, mirror, settings)
     _run(enter(building, ["apt-get", "update"]), "the package lists of the mirror could not be read")
@@ -213,7 +236,7 @@ def _run(command: Sequence[str], failure: str, environ: Mapping[str, str] | None
         except OSError as error:
             words = str(error)
     lines = [line for line in words.splitlines() if line.strip()][-8:]
-    raise NoEditors(f"{failure} ({TRIES} tries of `{' '.join(command[:4])} ...`):\n  " + "\n  ".join(lines))
+    raise NoEditors(f"{failure} ({TRIES} tries):\n  " + "\n  ".join(lines))
 
 
 def _tell(sentence: str) -> None:
