@@ -8,14 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from gi.repository import Gimp
 
-from pentimento_shared.document import DocumentChanged, Insertion, Layer, NewLayer, Picture, Steps, Strips
+from pentimento_shared.document import DocumentChanged, Insertion, Layer, NewLayer, Steps, Strips
 from pentimento_shared.geometry import Rect, Size
 
-from .pixel_transport import Form, depth_of, extent, framed, mask_form, picture_form, read, strips, with_alpha, write
+from .pixel_transport import (
+    Form,
+    depth_of,
+    dimmed,
+    extent,
+    framed,
+    mask_form,
+    picture_form,
+    profile,
+    read,
+    scaled,
+    strips,
+    thumbnail,
+    with_alpha,
+    write,
+)
+
+T = TypeVar("T")
 
 PARASITE: Final = "pentimento-recipe"
 """Name of the parasite that holds a layer's record; it is saved with the image."""
@@ -75,7 +92,7 @@ class GimpDocument:
         box = Rect(bounds.x1, bounds.y1, bounds.x2 - bounds.x1, bounds.y2 - bounds.y1)
         return None if box.empty else box
 
-    def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Picture]:
+    def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Strips]:
         layer = self._found(id)
         if bare or layer.get_mask() is None or not layer.get_apply_mask():
             return (yield from self._picture(layer, rect))
@@ -85,7 +102,7 @@ class GimpDocument:
         with _masked_copy(layer) as masked:
             return (yield from self._picture(masked, rect))
 
-    def read_canvas(self, rect: Rect) -> Steps[Picture]:
+    def read_canvas(self, rect: Rect) -> Steps[Strips]:
         image = self._open()
         visible = Gimp.Layer.new_from_visible(image, image, "pentimento")
         try:
@@ -93,10 +110,10 @@ class GimpDocument:
         finally:
             visible.delete()
 
-    def read_selection(self, rect: Rect) -> Steps[Picture]:
+    def read_selection(self, rect: Rect) -> Steps[Strips]:
         return self._mask(self._open().get_selection(), rect)
 
-    def read_mask(self, id: str, rect: Rect) -> Steps[Picture | None]:
+    def read_mask(self, id: str, rect: Rect) -> Steps[Strips | None]:
         mask = self._found(id).get_mask()
         return None if mask is None else (yield from self._mask(mask, rect))
 
@@ -123,6 +140,24 @@ class GimpDocument:
         return {id: bytes(record.get_data()).decode("utf-8", "replace") for id, record in found.items() if record}
 
     # layers
+
+    def profile(self) -> bytes:
+        """The ICC profile of pixels as they are read, empty for sRGB."""
+        return profile(self._open())
+
+    def preview(self, side: int, *, canvas: bool) -> tuple[Size, bytes]:
+        """A small picture (RGBA, 8 bit) of all that is visible, or of the active layer in its place; what is not
+        selected is paler. No side is longer than `side` px."""
+        image, layer = self._open(), self._active()
+        scale = min(1.0, side / max(self.size()))
+        selected = thumbnail(image.get_selection(), self.size(), scale, "Y u8") if self.selection() else None
+        if layer is not None and not canvas:
+            return scaled(self.size(), scale), dimmed(thumbnail(layer, self.size(), scale, "R'G'B'A u8"), selected)
+        visible = Gimp.Layer.new_from_visible(image, image, "pentimento")
+        try:
+            return scaled(self.size(), scale), dimmed(thumbnail(visible, self.size(), scale, "R'G'B'A u8"), selected)
+        finally:
+            visible.delete()
 
     def returned(self, ids: Sequence[str]) -> Gimp.ValueArray:
         """What a procedure returns: success, and the layers with these ids, which were just inserted."""
@@ -223,6 +258,20 @@ class GimpDocument:
             image.undo_group_end()
         image.set_selected_layers([built[0]])
         Gimp.displays_flush()
+
+
+def finished(steps: Steps[T]) -> T:
+    """What the steps come to, all at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def open_images() -> list[Gimp.Image]:
+    """Every image that GIMP has open."""
+    return list(Gimp.get_images())
 
 
 def _id(layer: Gimp.Layer) -> str:

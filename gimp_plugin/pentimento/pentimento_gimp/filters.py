@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
-from gi.repository import Gimp, GLib
+from gi.repository import Gimp
 
 from pentimento_shared import VERSION
 from pentimento_shared.client import Client
 from pentimento_shared.controller import Controller, Order, Run, Status
+from pentimento_shared.layer_record import LayerRecord
+from pentimento_shared.recipe import RecipeError
 from pentimento_shared.settings import SettingError
 
 from .arguments import read_all
+from .call import Call, Refused, failed
 from .document import GimpDocument
-from .procedures import Filter
 from .watch import Watch
 
 TICK_S: Final = 0.02
 """Seconds between two looks at a run."""
-
-
-class Refused(Exception):
-    """The procedure ends without a result: cancelled, or with a sentence that says why."""
-
-    def __init__(self, status: Gimp.PDBStatusType, sentence: str = "") -> None:
-        self.status = status
-        self.error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), sentence, 0) if sentence else None
-        super().__init__(sentence)
-
-
-@dataclass(frozen=True)
-class Call:
-    """A procedure as it was called. `image` is None where none is open."""
-
-    procedure: Gimp.Procedure
-    filter: Filter
-    mode: Gimp.RunMode
-    image: Gimp.Image | None
-    drawables: Sequence[Gimp.Drawable]
-    config: Gimp.ProcedureConfig
-
-    @property
-    def interactive(self) -> bool:
-        """Whether somebody sits before a screen. Else nothing of GTK is touched."""
-        return self.mode != Gimp.RunMode.NONINTERACTIVE
 
 
 def run(call: Call) -> Gimp.ValueArray:
@@ -54,42 +29,48 @@ def run(call: Call) -> Gimp.ValueArray:
     if call.filter.task == "backend":
         from .backend_dialog import show
 
-        show()
+        show(call)
         return call.procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
     if call.image is None:
         raise failed("No image is open. Open or create one first.")
-    document = GimpDocument(call.image, _layer(call))
+    document = _document(call)
     if call.filter.task == "save":
         from .saving import save
 
         save(call, document)
         return call.procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
-    if call.mode == Gimp.RunMode.INTERACTIVE:
+    if call.mode == Gimp.RunMode.INTERACTIVE and call.filter.arguments():
         from .dialog import ask
 
-        ask(call, document)
-    job = _begin(call, document)
-    done = _followed(call, job)
-    return document.returned(done.layers)
+        ask(call, document, _recorded(document) if call.filter.task == "refine" else None)
+    return document.returned(_followed(call, _begin(call, document)).layers)
 
 
-def failed(sentence: str) -> Refused:
-    return Refused(Gimp.PDBStatusType.EXECUTION_ERROR, sentence)
-
-
-def _layer(call: Call) -> Gimp.Layer | None:
-    """The one layer that the procedure was called for; None leaves the choice to the image."""
-    needed = call.filter.task != "txt2img" and not (
-        call.filter.sourced and call.config.get_property("source") == "canvas"
-    )
-    if needed and len(call.drawables) > 1:
+def _document(call: Call) -> GimpDocument:
+    """The image, with the layer that the procedure was called for."""
+    if len(call.drawables) > 1 and call.filter.task != "txt2img" and call.source == "layer":
         raise failed("More than one layer is selected. Select the one to work on.")
-    for drawable in call.drawables:
-        if isinstance(drawable, Gimp.LayerMask):
-            return Gimp.Layer.from_mask(drawable)
-        if isinstance(drawable, Gimp.Layer):
-            return drawable
-    return None
+    layer = None
+    if len(call.drawables) == 1:
+        drawable = call.drawables[0]
+        layer = Gimp.Layer.from_mask(drawable) if isinstance(drawable, Gimp.LayerMask) else drawable
+    if not call.interactive:
+        return GimpDocument(call.image, layer if isinstance(layer, Gimp.Layer) else None)
+    from .window import pointer_pressed
+
+    return GimpDocument(call.image, layer if isinstance(layer, Gimp.Layer) else None, pointer_pressed)
+
+
+def _recorded(document: GimpDocument) -> LayerRecord:
+    """The record of the layer that is to be refined."""
+    layer = document.active_layer()
+    text = document.records().get(layer.id) if layer else None
+    if text is None:
+        raise failed("Pentimento did not make this layer, so there are no settings to go on from. Use Img2img Layer.")
+    try:
+        return LayerRecord.from_json(text)
+    except RecipeError as error:
+        raise failed(str(error)) from error
 
 
 def _begin(call: Call, document: GimpDocument) -> Run:
@@ -104,16 +85,16 @@ def _begin(call: Call, document: GimpDocument) -> Run:
         raise failed(str(error)) from error
     if task == "refine":
         return controller.refine(document, settings)
-    source = call.config.get_property("source") if call.filter.sourced else "layer"
-    return controller.start(document, Order(task, settings, source))  # type: ignore[arg-type]
+    if task == "inpaint" and call.mode == Gimp.RunMode.INTERACTIVE and document.selection() is None:
+        task = "img2img"  # as the dialog has said
+    return controller.start(document, Order(task, settings, call.source))  # type: ignore[arg-type]
 
 
 def _followed(call: Call, job: Run) -> Status:
     """The status of the job when its layers are in the image. Raises Refused for every other end."""
+    follow = _follow_quietly
     if call.interactive:
         from .progress import follow
-    else:
-        follow = _follow_quietly
     with Watch() as watch:
         status = follow(job, watch.on)
     if status.phase == "cancelled":

@@ -53,14 +53,27 @@ def picture_form(image: Gimp.Image, drawable: Gimp.Drawable) -> Form:
     The curve is the profile's own where that is what the image's samples have, so that nothing is converted; sRGB's
     where they are linear, by the precision or by the profile.
     """
-    own = image.get_precision() in _NON_LINEAR and not image.get_effective_color_profile().is_linear()
     letters = "Y" if drawable.is_gray() else "RGB"
     alpha = drawable.has_alpha()
-    model = "".join(letter + ("'" if own else "~") for letter in letters) + ("A" if alpha else "")
+    model = "".join(letter + ("'" if _own_curve(image) else "~") for letter in letters) + ("A" if alpha else "")
     depth = depth_of(image)
     space = Babl.format_get_space(drawable.get_format())
     # The name of a format in a space is known to Babl, and so to GEGL, once the format was asked for.
     return Form(Babl.get_name(Babl.format_with_space(f"{model} u{depth}", space)), len(letters) + alpha, depth)
+
+
+def profile(image: Gimp.Image) -> bytes:
+    """The ICC profile of pixels in picture_form, empty for sRGB."""
+    assigned = image.get_color_profile()
+    if assigned is None:
+        return b""
+    if not _own_curve(image):
+        assigned = Gimp.ColorProfile.new_srgb_trc_from_color_profile(assigned)
+    return bytes(assigned.get_icc_profile())
+
+
+def _own_curve(image: Gimp.Image) -> bool:
+    return image.get_precision() in _NON_LINEAR and not image.get_effective_color_profile().is_linear()
 
 
 def mask_form(depth: int) -> Form:
@@ -107,14 +120,14 @@ def framed(pixels: Pixels, at: Rect, rect: Rect) -> Steps[Strips]:
     return Strips(rect.size, channels, pixels.depth, tuple(parts))
 
 
-def with_alpha(pixels: Pixels, alpha: Pixels) -> Pixels:
+def with_alpha(pixels: Pixels, alpha: Pixels) -> Strips:
     """The pixels, with or without an alpha channel, with `alpha` (1 channel, as deep) as theirs."""
     code = "B" if pixels.depth == 8 else "H"
     data = pixels.data if pixels.channels in (2, 4) else _opaque(pixels.data, pixels.channels, pixels.depth)
     channels = pixels.channels + pixels.channels % 2
     samples = array(code, data)
     samples[channels - 1 :: channels] = array(code, alpha.data)
-    return Pixels(pixels.size, channels, pixels.depth, samples.tobytes())
+    return Strips(pixels.size, channels, pixels.depth, (samples.tobytes(),))
 
 
 def write(drawable: Gimp.Drawable, pixels: Pixels, form: Form) -> Steps[None]:
@@ -142,6 +155,29 @@ def _opaque(samples: bytes, channels: int, depth: int) -> bytes:
     for channel in range(channels):
         result[channel :: channels + 1] = source[channel::channels]
     return result.tobytes()
+
+
+def scaled(size: Size, scale: float) -> Size:
+    """That size made smaller, at least 1 px both ways."""
+    return Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+
+
+def thumbnail(drawable: Gimp.Drawable, canvas: Size, scale: float, form: str) -> bytes:
+    """The drawable in its place on the canvas, smaller, in a format of 8 bits a sample."""
+    place, size = extent(drawable), scaled(canvas, scale)
+    area = Gegl.Rectangle.new(round(-place.x * scale), round(-place.y * scale), *size)
+    return bytes(drawable.get_buffer().get(area, scale, form, Gegl.AbyssPolicy.NONE))
+
+
+def dimmed(rgba: bytes, selected: bytes | None) -> bytes:
+    """A small picture, paler where it is not selected; None: as it is."""
+    if selected is None:
+        return rgba
+    picture = bytearray(rgba)
+    picture[3::4] = bytes(
+        alpha * (80 + 175 * mask // 255) // 255 for alpha, mask in zip(rgba[3::4], selected, strict=True)
+    )
+    return bytes(picture)
 
 
 def _rows(size: Size, form: Form) -> Iterator[range]:

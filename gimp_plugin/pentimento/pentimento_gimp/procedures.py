@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -125,10 +126,15 @@ def _run(
     data: Any,
 ) -> Gimp.ValueArray:
     # Only now: whatever speaks to the network or draws windows would cost each start of GIMP.
-    from .filters import Call, Refused, run
+    from .call import Call, Refused, failed
+    from .filters import run
 
     name = procedure.get_name()
     try:
         return run(Call(procedure, PROCEDURES[name], mode, image, drawables, config))
     except Refused as reason:
         return procedure.new_return_values(reason.status, reason.error)
+    except Exception as error:  # noqa: BLE001  GIMP would only say that there are no return values
+        traceback.print_exc()
+        fault = failed(f"Pentimento's own fault, please report it: {error!r}.")
+        return procedure.new_return_values(fault.status, fault.error)

@@ -1,0 +1,77 @@
+"""Small things that every window of ours needs. Imported only where somebody sits before a screen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import gi
+
+gi.require_version("Gdk", "3.0")
+gi.require_version("GimpUi", "3.0")
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gdk, GdkPixbuf, GimpUi, GLib, Gtk  # noqa: E402
+
+SPACING = 6
+"""px between widgets, as GIMP has it."""
+_CHECKS = (16, 0x999999, 0x666666)
+
+
+def prepare() -> None:
+    """Connects to the screen, in GIMP's own theme. May be called again."""
+    GimpUi.init("pentimento")
+
+
+def pointer_pressed() -> bool:
+    """Whether a mouse button or a pen is down: the artist is in the middle of a stroke."""
+    display = Gdk.Display.get_default()
+    pointer = display.get_default_seat().get_pointer()
+    state = display.get_default_screen().get_root_window().get_device_position(pointer)[3]
+    return bool(state & Gdk.ModifierType.BUTTON1_MASK)
+
+
+def left(text: str, *, wrap: bool = False) -> Gtk.Label:
+    """A label whose text begins at the left; a wrapping one may be selected and copied."""
+    label = Gtk.Label(label=text, xalign=0.0)
+    if wrap:
+        label.set_line_wrap(True)
+        label.set_selectable(True)
+        label.set_max_width_chars(60)
+    return label
+
+
+def row(grid: Gtk.Grid, text: str, widget: Gtk.Widget, hint: Gtk.Widget | None = None) -> None:
+    """Adds a row: a label, its widget, and what is said beside it."""
+    line = len([child for child in grid.get_children() if grid.child_get_property(child, "left-attach") == 0])
+    label = left(text)
+    label.set_mnemonic_widget(widget)
+    grid.attach(label, 0, line, 1, 1)
+    grid.attach(widget, 1, line, 1 if hint else 2, 1)
+    if hint:
+        hint.get_style_context().add_class("dim-label")
+        grid.attach(hint, 2, line, 1, 1)
+
+
+def grid() -> Gtk.Grid:
+    return Gtk.Grid(row_spacing=SPACING, column_spacing=2 * SPACING)
+
+
+def checkered(width: int, height: int, rgba: bytes) -> GdkPixbuf.Pixbuf:
+    """A picture (8-bit RGBA) over the usual checks."""
+    data = GLib.Bytes.new(rgba)
+    picture = GdkPixbuf.Pixbuf.new_from_bytes(data, GdkPixbuf.Colorspace.RGB, True, 8, width, height, width * 4)
+    nearest = GdkPixbuf.InterpType.NEAREST
+    return picture.composite_color_simple(width, height, nearest, 255, *_CHECKS)
+
+
+def ask_where(title: str, name: str) -> Path | None:
+    """The file to write, which may replace one after a question; None when the artist cancels."""
+    prepare()
+    dialog = Gtk.FileChooserDialog(title=title, action=Gtk.FileChooserAction.SAVE)
+    dialog.add_buttons("_Cancel", Gtk.ResponseType.CANCEL, "_Save", Gtk.ResponseType.OK)
+    dialog.set_default_response(Gtk.ResponseType.OK)
+    dialog.set_do_overwrite_confirmation(True)
+    dialog.set_current_name(re.sub(r'[\\/:*?"<>|]', "_", name))
+    answer, chosen = dialog.run(), dialog.get_filename()
+    dialog.destroy()
+    return Path(chosen) if answer == Gtk.ResponseType.OK and chosen else None
