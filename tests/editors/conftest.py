@@ -70,7 +70,9 @@ def _play(editor: str, chamber: Chamber, folders: pytest.TempPathFactory) -> Pla
         script: str | Path, *, plugin: bool = True, backend: ServerProcess | None = None, **options: Any
     ) -> EditorRun:
         if plugin:
-            options.setdefault("prepare", partial(install_plugin, editor="krita" if editor == "krita" else "gimp"))
+            options.setdefault(
+                "prepare", partial(install_plugin, editor="krita" if editor == "krita" else "gimp", root=chamber.root)
+            )
         if backend:
             options["environ"] = {"PENTIMENTO_HOME": str(backend.home), **options.get("environ", {})}
         folder = folders.mktemp(f"{editor}-{Path(script).stem}")

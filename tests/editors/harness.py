@@ -17,7 +17,7 @@ from typing import Any, Final
 from pentimento.plugins import Editor
 from pentimento.plugins.bundle import bundle_of
 from pentimento.plugins.installing import install
-from pentimento.plugins.places import System, gimp_places, usual_krita_place
+from pentimento.plugins.places import System, places
 from tests.editors.chamber import enter
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -138,11 +138,9 @@ def play_gimp(
     return _play(command, script, folder, cases, given, environ, patience)
 
 
-def install_plugin(home: Path, editor: Editor) -> None:
-    """Installs this checkout's plugin for a user's home, as `pentimento plugins install` does."""
-    # That the editor is installed shows to a real installer by its program or its folders; here it is in the root.
-    system = System(platform="linux", environ={"GIMP3_DIRECTORY": ".config/GIMP/3.0"}, home=home)
-    for place in [usual_krita_place(system)] if editor == "krita" else gimp_places(system):
+def install_plugin(home: Path, editor: Editor, root: Path) -> None:
+    """Installs this checkout's plugin for a user who never started the editor, as `pentimento plugins install` does."""
+    for place in places(editor, System("linux", {"PATH": str(root / "usr/bin")}, home, root)):
         install(place, bundle_of(editor))
 
 

@@ -54,7 +54,7 @@ def main() -> int:
 
 def play(chamber: Chamber, given: argparse.Namespace, folder: Path) -> EditorRun:
     environ = {"PENTIMENTO_HOME": str(given.home.resolve())} if given.home else {}
-    prepare = partial(install_plugin, editor="krita" if given.editor == "krita" else "gimp")
+    prepare = partial(install_plugin, editor="krita" if given.editor == "krita" else "gimp", root=chamber.root)
     options: dict[str, Any] = {"cases": given.case, "given": given.give, "environ": environ, "patience": given.patience}
     if given.plugin:
         options["prepare"] = prepare

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -100,7 +101,9 @@ def _need_namespaces() -> None:
 
 
 def _make(root: Path) -> None:
-    mirror = choose_mirror(_ask_apt("indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"))
+    if (host := platform.freedesktop_os_release().get("ID")) != "debian":
+        raise NoEditors(f"The editors' root is made with a Debian's own mirror and keys; this system is {host}.")
+    mirror = choose_mirror(_targets())
     _need_debootstrap()
     settings = _network_settings()
     if (free := shutil.disk_usage(root.parent).free / 1e9) < NEEDED_GB:
@@ -182,13 +185,18 @@ def _behind_a_mirror_list(uri: str) -> str:
     return next((word for word in words if word.startswith("http")), uri)
 
 
-def _ask_apt(*arguments: str) -> str:
-    try:
-        return subprocess.run(["apt-get", *arguments], check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise NoEditors(
-            f"The editors' root is made from Debian's packages, and apt does not work here: {error}"
-        ) from None
+def _targets() -> str:
+    """What apt's sources offer, by apt's own reading of all their formats."""
+    question = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"]
+    for _ in range(2):
+        answer = subprocess.run(question, check=False, capture_output=True, text=True)
+        if answer.returncode:
+            raise NoEditors(f"apt does not work here, which the editors' root is made with: {answer.stderr.strip()}")
+        if answer.stdout.strip():
+            return answer.stdout
+        # A fresh container: apt names only sources whose lists it has.
+        _run(["apt-get", "update", "-q"], "the package lists of the mirror could not be read")
+    raise NoEditors("apt has no sources here, and so knows no mirror of Debian.")
 
 
 def _network_settings() -> str:
