@@ -48,9 +48,12 @@ def delete(layer: str) -> None:
 
 
 def thumbnail(layer: str, side: int) -> QtGui.QImage | None:
-    """A layer's picture within `side` x `side` px; None when it is gone."""
+    """A layer's picture within `side` x `side` px; None when it is gone or empty."""
     node = _node(layer)
-    return None if node is None else node.thumbnail(side, side)
+    if node is None or node.bounds().isEmpty():
+        return None
+    size = node.bounds().size().scaled(side, side, QtCore.Qt.AspectRatioMode.KeepAspectRatio)
+    return node.thumbnail(max(size.width(), 1), max(size.height(), 1))
 
 
 def say(message: str) -> None:

@@ -54,11 +54,14 @@ class RunPanel(QtWidgets.QWidget):
 
     def _say(self, status: Status | None) -> None:
         """The notice, what went wrong, or what came of it: one sentence, in the place where it is looked for."""
-        text, bad = self._session.notice, True
-        if not text and status is not None and (status.over or status.away):
-            text = " ".join([status.message, *status.warnings])
+        notice = self._session.notice(self._document)
+        if notice is not None:
+            self._line.say(notice.text, notice.bad)
+        elif status is not None and (status.over or status.away):
             bad = status.phase in ("failed", "kept") or status.away or bool(status.warnings)
-        self._line.say(text, bad)
+            self._line.say(" ".join([status.message, *status.warnings]), bad)
+        else:
+            self._line.say("", False)
 
     def _make_kept(self) -> QtWidgets.QWidget:
         box = QtWidgets.QWidget()
@@ -77,9 +80,8 @@ class RunPanel(QtWidgets.QWidget):
 
     def _name_parts(self) -> None:
         """For scripts and tests, which find widgets by their names."""
-        names = ("run", "cancel", "progress", "preview", "message")
-        parts = (self._run, self._cancel, self._bar, self._preview, self._line)
-        for name, part in zip(names, parts):
+        parts = {"run": self._run, "cancel": self._cancel, "progress": self._bar, "preview": self._preview}
+        for name, part in {**parts, "message": self._line}.items():
             part.setObjectName(name)
 
     def _build(self) -> None:
@@ -104,6 +106,7 @@ class BackendBox(QtWidgets.QWidget):
         self._line = Sentence()
         self.setObjectName("backend")
         self._start = QtWidgets.QPushButton("Start backend")
+        self._start.setObjectName("start")
         self._start.clicked.connect(session.start_backend)
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from pentimento_shared.backend_link import BackendLink
 from pentimento_shared.controller import Controller, Run, SourceKind
@@ -24,6 +25,14 @@ _ENDED = object()
 NO_DOCUMENT = "There is no document to work on. Create or open one first."
 
 
+class Notice(NamedTuple):
+    """A sentence about a document (its id; empty: there is none), and whether it is about trouble."""
+
+    document: str
+    text: str
+    bad: bool
+
+
 class Session(QtCore.QObject):
     """Commands go in. `changed`: settings or messages look different now; `progressed`: a run does; `watched`: it is
     time to look what document and backend did by themselves; `told`: a sentence that must not go unseen."""
@@ -41,7 +50,7 @@ class Session(QtCore.QObject):
         self._choices = Choices.from_json(saved)
         self._runs: list[Run] = []
         self._chores: deque[Generator[None, None, None]] = deque()
-        self._notice = ""
+        self._notice = Notice("", "", False)
         self._turn = 0
         self._worker = self._timer(_WORKING_MS, self._tick)
         self._watcher = self._timer(_WATCHING_MS, self.watched.emit)
@@ -108,7 +117,7 @@ class Session(QtCore.QObject):
         """Cancels what runs in that document (its id): the run that is shown."""
         run = self.shown(document)
         if run is None or run.status.over:
-            self.tell("Nothing is running in this document.")
+            self.tell("Nothing is running in this document.", bad=False)
             return
         run.cancel()
         self._work()
@@ -136,18 +145,18 @@ class Session(QtCore.QObject):
         self._chores.append(chore)
         self._work()
 
-    def tell(self, sentence: str) -> None:
-        """Shows a sentence where a run's message stands, until the next command."""
-        self._notice = sentence
+    def tell(self, sentence: str, bad: bool = True) -> None:
+        """Shows a sentence where the active document's messages stand, until the next command."""
+        document = layers.active_document()
+        self._notice = Notice("" if document is None else document.id, sentence, bad)
         self.told.emit(sentence)
         self.changed.emit()
 
     # what to show
 
-    @property
-    def notice(self) -> str:
-        """A sentence that comes before what the runs say; empty most of the time."""
-        return self._notice
+    def notice(self, document: str | None) -> Notice | None:
+        """What comes before what a document's runs say, if there is anything."""
+        return self._notice if self._notice.text and self._notice.document == (document or "") else None
 
     def shown(self, document: str | None) -> Run | None:
         """The run to show with a document (its id): the oldest that goes on, else the newest."""
@@ -177,7 +186,7 @@ class Session(QtCore.QObject):
         return timer
 
     def _begin(self, start: Callable[[Document], Run]) -> None:
-        self._notice = ""
+        self._notice = Notice("", "", False)
         document = layers.active_document()
         if document is None:
             self.tell(NO_DOCUMENT)
@@ -195,7 +204,7 @@ class Session(QtCore.QObject):
         if status.phase in ("failed", "kept") or status.warnings:
             sentence = " ".join([status.message, *status.warnings])
             if self.shown(run.document_id) is not run:
-                self._notice = sentence
+                self._notice = Notice(run.document_id, sentence, True)
             self.told.emit(sentence)
         self.watched.emit()
 

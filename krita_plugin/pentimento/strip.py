@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from pentimento_shared.document import DocumentError
 
@@ -28,7 +27,7 @@ class ResultsStrip(QtWidgets.QWidget):
         self._known: dict[str, tuple[str, Result]] = {}
         self._pictures: dict[str, QtGui.QIcon] = {}
         self._order: list[Result] = []
-        self._heading = QtWidgets.QLabel("Results")
+        self._heading = QtWidgets.QLabel()
         self._back = tool_button(icon("arrow-left"), "Show the layer that this one was made from")
         self._forth = tool_button(icon("arrow-right"), "Show the layer that was made from this one")
         self._back.clicked.connect(lambda: self._walk(results.parent))
@@ -83,7 +82,7 @@ class ResultsStrip(QtWidgets.QWidget):
     def _fill(self) -> None:
         before, old = self._current(), {result.layer for result in self._order}
         self._order = results.newest_first([result for _, result in self._known.values()])
-        self._heading.setText(f"Results ({len(self._order)})" if self._order else "Results")
+        self._heading.setText(f"Results ({len(self._order)})" if self._order else "No results in this document yet")
         with QtCore.QSignalBlocker(self._list):
             self._list.clear()
             for result in self._order:
@@ -176,7 +175,7 @@ class ResultsStrip(QtWidgets.QWidget):
             self, "Save the result", f"{name} {result.seed}.png", "PNG pictures (*.png)"
         )
         if path and document is not None:
-            self._session.do(save_png(document, result, Path(path), self._session.tell))
+            self._session.do(save_png(document, result, path, self._session.tell))
 
     def _delete(self, result: Result) -> None:
         layers.delete(result.layer)

@@ -1,14 +1,16 @@
 """Played inside Krita, with a backend beside it: the docker and the commands, as an artist uses them."""
 
 import krita
-from pentimento import docker as docker_module
 from pentimento.qt import QtCore, QtGui, QtWidgets
+
+from pentimento import docker as docker_module
 from pentimento_shared.pixels import decode_png
 from pentimento_shared.recipe import PNG_KEY
 from pentimento_shared.settings import SETTINGS
 
 KRITA = krita.Krita.instance()
 Qt = QtCore.Qt
+ARROW = "  \u2190  "
 
 
 # what an artist sees and does
@@ -180,35 +182,57 @@ def case_ctrl_enter_runs(stage):
     }
 
 
-def case_inpaint_refine_redo(stage):
+def case_results(stage):
     document = yield from painted_document(stage, (768, 512))
     yield from open_docker(stage)
-    part("prompt", QtWidgets.QPlainTextEdit).setPlainText("a snowy mountain at dusk, ink")
-    choose(strength=0.6)
-    select(document, 380, 60, 300, 260)
-    yield stage.until(lambda: part("run").text() == "Inpaint", "the mode that follows the selection")
-    grow = part("grow").isEnabled()
-    yield from run_by(stage, KRITA.action("pentimento_inpaint").trigger)
+    part("prompt", QtWidgets.QPlainTextEdit).setPlainText("sunset over the mountains, watercolor")
+    choose(steps=8, strength=0.55)
+    yield from run_by(stage, KRITA.action("pentimento_img2img").trigger)
     first = document.activeNode()
-    masks = [child.type() for child in first.childNodes()]
     yield from run_by(stage, KRITA.action("pentimento_refine").trigger)
     yield from run_by(stage, KRITA.action("pentimento_refine").trigger)
     third = document.activeNode()
     yield stage.until(lambda: results().count() == 3, "three results")
-    chain = results().item(0).text()
     stage.shot("krita-results")
+    chains = [results().item(row).text().splitlines()[1].split(ARROW) for row in range(3)]
     yield from run_by(stage, KRITA.action("pentimento_redo").trigger)
     again = document.activeNode()
     place = (0, 0, document.width(), document.height())
-    same = again.pixelData(*place) == third.pixelData(*place)
+    part("reset", QtWidgets.QPushButton).click()
     return {
-        "grow": grow,
-        "masks": masks,
-        "chain": chain.splitlines()[1].split("  \u2190  "),
+        "chains": chains,
+        "names": [node.name() for node in (third, first)],
         "new": again.uniqueId() != third.uniqueId(),
-        "same": same,
+        "same": again.pixelData(*place) == third.pixelData(*place),
         "layers": len(document.topLevelNodes()),
     }
+
+
+def case_inpaint(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    choose(steps=8)
+    select(document, 100, 20, 64, 80)
+    yield stage.until(lambda: part("run").text() == "Inpaint", "the mode that follows the selection")
+    enabled = [part("grow").isEnabled(), part("color_match").isEnabled()]
+    yield from run_by(stage, KRITA.action("pentimento_inpaint").trigger)
+    layer = document.activeNode()
+    part("reset", QtWidgets.QPushButton).click()
+    masks = [child.type() for child in layer.childNodes()]
+    return {"enabled": enabled, "masks": masks, "selected": document.selection() is not None}
+
+
+def case_generate(stage):
+    document = yield from painted_document(stage)
+    yield from open_docker(stage)
+    part("mode_txt2img", QtWidgets.QToolButton).click()
+    shown = [part("run").text(), part("strength").isEnabled(), part("source").isEnabled()]
+    choose(steps=6)
+    yield from run_by(stage, part("run", QtWidgets.QPushButton).click)
+    bounds = document.activeNode().bounds()
+    part("mode_auto", QtWidgets.QToolButton).click()
+    part("reset", QtWidgets.QPushButton).click()
+    return {"shown": shown, "size": [bounds.width(), bounds.height()]}
 
 
 def case_strip(stage):
@@ -220,7 +244,7 @@ def case_strip(stage):
     yield from run_by(stage, KRITA.action("pentimento_img2img").trigger)
     first = document.activeNode()
     choose(strength=0.6, seed=-1)
-    yield from run_by(stage, KRITA.action("pentimento_refine").trigger)
+    yield from run_by(stage, menu_entry("Refine with the settings above").trigger)
     second = document.activeNode()
     yield stage.until(lambda: results().count() == 2, "both results")
     back = docker().strip._back
@@ -236,11 +260,14 @@ def case_strip(stage):
     results().setCurrentRow(1)
     menu_entry("Reuse settings").trigger()
     reused = [part("seed").number(), part("strength").number(), part("steps").number()]
-    path = stage.folder / "saved.png"
+    # Inside Krita, Python itself may not know such letters in a path.
+    path = stage.folder / "d\u00e4mmerung.png"
     QtWidgets.QFileDialog.getSaveFileName = staticmethod(lambda *_: (str(path), ""))
     menu_entry("Save as PNG...").trigger()
     yield stage.until(lambda: message().startswith("Saved"), "the file")
-    png = path.read_bytes()
+    file = QtCore.QFile(str(path))
+    file.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
+    png = file.readAll().data()
     before = names(document)
     menu_entry("Delete layer").trigger()
     yield stage.until(lambda: results().count() == 1, "the strip without the deleted layer")
@@ -379,7 +406,7 @@ def case_refuses_without_a_document(stage):
     document.close()
     yield stage.until(lambda: not KRITA.documents(), "no document")
     KRITA.action("pentimento_img2img").trigger()
-    return docker()._session.notice
+    return docker()._session.notice(None).text
 
 
 def refuses_layer(stage, make):
