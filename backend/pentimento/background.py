@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from pentimento_shared.answers import BackendError, BackendUnreachable, Health, check_version
+from pentimento_shared.backend_start import port_option, reason, spawn, start_log
 from pentimento_shared.client import TOKEN_VARIABLE, Client, find_backend
-from pentimento_shared.places import data_folder, server_file, token_file
+from pentimento_shared.places import server_file, token_file
 
 from . import __version__
 
-PORT: Final = 7350
-"""Where the backend listens when nobody says otherwise."""
 START_PATIENCE: Final = 30.0
 """Seconds until a backend that was started must answer. It takes under one; a loaded machine takes longer."""
 STOP_PATIENCE: Final = 20.0
@@ -39,11 +35,6 @@ class Running:
     url: str
     health: Health
     pid: int | None
-
-
-def log_file() -> Path:
-    """What a backend that was started by `start` says while it has no log of its own yet."""
-    return data_folder() / "logs" / "background.log"
 
 
 def running() -> Running | None:
@@ -66,10 +57,8 @@ def start(say: Callable[[str], None] = lambda _: None) -> Running:
     if found:
         return found
     say("starting the backend (it stays on for the next picture; `python3 launch.py stop` ends it)")
-    log = log_file()
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = _spawn(output.fileno())
+    # -P: a file in the user's folder must not pass for a module of ours.
+    process = spawn([sys.executable, "-P", "-m", "pentimento", "serve", *port_option()], os.environ)
     deadline = time.monotonic() + START_PATIENCE
     while time.monotonic() < deadline:
         ended = process.poll()
@@ -77,8 +66,9 @@ def start(say: Callable[[str], None] = lambda _: None) -> Running:
         if found:
             return found
         if ended is not None:
-            raise BackgroundError(f"The backend did not start: {_last_line(log)}")
+            raise BackgroundError(f"The backend did not start: {reason(os.environ)}")
         time.sleep(_LOOK)
+    log = start_log(os.environ)
     raise BackgroundError(
         f"The backend was started but has not answered for {START_PATIENCE:g} s. What it said is in {log}."
     )
@@ -114,44 +104,11 @@ def stop() -> Running | None:
     return found
 
 
-def _spawn(output: int) -> subprocess.Popen[bytes]:
-    # -P: a file in the user's folder must not pass for a module of ours.
-    # Clients find the backend by its file, so it need not have the usual port when another program does.
-    port = 0 if port_in_use(PORT) else PORT
-    command = [sys.executable, "-P", "-m", "pentimento", "serve", "--port", str(port)]
-    home = Path.home()
-    # A session of its own: Ctrl+C in this terminal cancels the job, and must not reach the backend.
-    if os.name == "nt":
-        apart = 0x00000008 | 0x00000200  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=home, creationflags=apart
-        )
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=home, start_new_session=True
-    )
-
-
-def port_in_use(port: int) -> bool:
-    """Whether something answers at that port of this machine."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _pid() -> int | None:
     try:
         return int(json.loads(server_file().read_text("utf-8"))["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _last_line(log: Path) -> str:
-    """The reason that a process which ended left: the last line it wrote."""
-    try:
-        lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-    except OSError as error:
-        return str(error)
-    return lines[-1] if lines else f"it said nothing; try `python3 launch.py serve` ({log} is empty)"
 
 
 def connect(url: str | None, say: Callable[[str], None] = lambda _: None) -> Client:

@@ -15,10 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pentimento_shared.backend_start import PORT, port_in_use
 from pentimento_shared.places import data_folder, token_file
 
 from . import __version__
-from .background import PORT, Running, port_in_use, running
+from .background import Running, running
 
 OK: Final = "ok"
 WARN: Final = "warn"

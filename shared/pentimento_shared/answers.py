@@ -152,15 +152,20 @@ def check_version(health: Health, version: str) -> None:
     They do within one major version; before 1.0 within one minor version.
     """
     if _generation(health.version) != _generation(version):
+        older = "the backend" if _numbers(health.version) < _numbers(version) else "the plugin or program"
         raise BackendForeign(
             f"The backend is Pentimento {health.version}, this is {version}: they do not fit together. "
-            "Install both from the same release, and start the backend again."
+            f"Update {older}, the older one, so that both are from the same release, and start the backend again."
         )
 
 
 def _generation(version: str) -> tuple[str, ...]:
     parts = version.split(".")
     return tuple(parts[:2]) if parts[0] == "0" else tuple(parts[:1])
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdecimal()]
 
 
 def _integer(value: object, otherwise: int = 0) -> int:

@@ -130,7 +130,7 @@ class BackendLink:
                 self._start_until, self._complaint = None, ""
                 self._learn(client)
                 return _usable(health, self._models)
-        except BackendForeign as error:
+        except (BackendForeign, BackendProblem) as error:
             return LinkState("foreign", str(error))
         except BackendError:
             return self._absent()

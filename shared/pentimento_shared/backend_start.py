@@ -11,7 +11,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -63,16 +63,12 @@ def start(environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = remembered_command(environ)
     if not command:
         raise StartError(f"The backend has not been started on this computer yet. Type `{BY_HAND}` in its folder once.")
-    # Plugins find the backend by its file, so it need not have the usual port when another program does.
-    words = [*command, "--port", str(0 if _in_use(PORT) else PORT)]
+    words = [*command, *port_option()]
     own_home = environ.get(HOME_VARIABLE)
     if "FLATPAK_ID" in environ:
         words = ["flatpak-spawn", "--host", *([f"--env={HOME_VARIABLE}={own_home}"] if own_home else []), *words]
-    log = start_log(environ)
     try:
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with log.open("wb") as output:
-            return _spawn(words, output.fileno(), outside(environ))
+        return spawn(words, outside(environ))
     except OSError as error:
         raise StartError(
             f"The backend cannot be started from here ({error}). Type in a terminal: {typed(command)}"
@@ -85,33 +81,44 @@ def reason(environ: Mapping[str, str]) -> str:
         lines = start_log(environ).read_text("utf-8", errors="replace").strip().splitlines()
     except OSError as error:
         return str(error)
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else f"it said nothing; try `{BY_HAND}` ({start_log(environ)} is empty)"
 
 
 def outside(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what an editor has set for its own Python and libraries."""
     own = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
     if bundle := environ.get("APPDIR"):
-        for name in _FOLDERS:
-            folders = own.get(name, "").split(os.pathsep)
-            own[name] = os.pathsep.join(folder for folder in folders if not folder.startswith(bundle))
+        for name in set(_FOLDERS) & set(own):
+            folders = own.pop(name).split(os.pathsep)
+            if kept := os.pathsep.join(folder for folder in folders if not folder.startswith(bundle)):
+                own[name] = kept
     return own
 
 
-def _spawn(words: list[str], output: int, environ: dict[str, str]) -> subprocess.Popen[bytes]:
-    home, none = Path.home(), subprocess.DEVNULL
-    # A session of its own: what ends the editor, or Ctrl+C in its terminal, must not reach the backend.
-    if sys.platform == "win32":
-        apart = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+def spawn(words: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A process that outlives this one; what it says goes to start_log. Raises OSError."""
+    log, home, none = start_log(environ), Path.home(), subprocess.DEVNULL
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        # A session of its own: what ends the editor, or Ctrl+C in its terminal, must not reach the backend.
+        if sys.platform == "win32":
+            apart = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+            return subprocess.Popen(
+                words, stdin=none, stdout=output, stderr=output, env=dict(environ), cwd=home, creationflags=apart
+            )
         return subprocess.Popen(
-            words, stdin=none, stdout=output, stderr=output, env=environ, cwd=home, creationflags=apart
+            words, stdin=none, stdout=output, stderr=output, env=dict(environ), cwd=home, start_new_session=True
         )
-    return subprocess.Popen(
-        words, stdin=none, stdout=output, stderr=output, env=environ, cwd=home, start_new_session=True
-    )
 
 
-def _in_use(port: int) -> bool:
+def port_option() -> list[str]:
+    """The usual port for a backend that starts now, or any: clients find it by its file, so another program may have
+    the usual one."""
+    return ["--port", str(0 if port_in_use(PORT) else PORT)]
+
+
+def port_in_use(port: int) -> bool:
+    """Whether something answers at that port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -129,22 +129,23 @@ def test_the_backend_says_who_it_is(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "mine", "fits"),
+    ("backend", "mine", "older"),
     [
-        ("0.1.0", "0.1.7", True),
-        ("0.2.0", "0.1.0", False),
-        ("1.4.0", "1.0.2", True),
-        ("2.0.0", "1.9.9", False),
-        ("1.0.0", "0.1.0", False),
-        ("", "0.1.0", False),
+        ("0.1.0", "0.1.7", None),
+        ("0.2.0", "0.1.0", "the plugin"),
+        ("0.9.0", "0.10.0", "the backend"),
+        ("1.4.0", "1.0.2", None),
+        ("2.0.0", "1.9.9", "the plugin"),
+        ("1.0.0", "0.1.0", "the plugin"),
+        ("", "0.1.0", "the backend"),
     ],
 )
-def test_only_versions_that_fit_together_are_taken(backend: str, mine: str, fits: bool) -> None:
+def test_only_versions_that_fit_together_are_taken(backend: str, mine: str, older: str | None) -> None:
     health = Health("pentimento", backend, ready=True, device="cpu", worker="ready")
-    if fits:
+    if older is None:
         check_version(health, mine)
     else:
-        with pytest.raises(BackendForeign, match=f"this is {mine}.*same release"):
+        with pytest.raises(BackendForeign, match=f"this is {mine}.*Update {older}.*same release"):
             check_version(health, mine)
 
 

@@ -207,21 +207,21 @@ def test_cancel_when_the_result_is_there_already(controller: Controller, home: S
     assert same()
 
 
-def test_a_cancel_reaches_a_backend_that_was_away(own_server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancel_reaches_a_backend_that_was_away(home: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "CANCEL_S", 1.0)
     canvas = painted()
     same = untouched(canvas)
-    run = controller_of(own_server).start(canvas, long())
+    run = controller_of(home).start(canvas, long())
     go(run, sampling)
-    os.kill(own_server.pid, signal.SIGSTOP)
+    os.kill(home.pid, signal.SIGSTOP)
     try:
         run.cancel()
         status = go(run)
     finally:
-        os.kill(own_server.pid, signal.SIGCONT)
+        os.kill(home.pid, signal.SIGCONT)
     assert (status.phase, "told when it is back" in status.message) == ("cancelled", True)
     assert status.job is not None
-    assert own_server.finish(status.job)["state"] == "cancelled"
+    assert home.finish(status.job)["state"] == "cancelled"
     assert same()
 
 
@@ -252,11 +252,11 @@ def test_a_killed_backend_is_told_of_and_the_job_goes_on(
     ]
 
 
-def test_a_backend_that_hangs_is_told_of(own_server: ServerProcess) -> None:
+def test_a_backend_that_hangs_is_told_of(home: ServerProcess) -> None:
     canvas = painted()
-    run = controller_of(own_server).start(canvas, Order("img2img", {**SECONDS, "batch_count": 2}))
+    run = controller_of(home).start(canvas, Order("img2img", {**SECONDS, "batch_count": 2}))
     go(run, sampling)
-    os.kill(own_server.pid, signal.SIGSTOP)
+    os.kill(home.pid, signal.SIGSTOP)
     stopped_at = time.monotonic()
     try:
         status = go(run, lambda status: status.away)
@@ -265,7 +265,7 @@ def test_a_backend_that_hangs_is_told_of(own_server: ServerProcess) -> None:
         time.sleep(0.5)
         assert run.step().phase == "running"
     finally:
-        os.kill(own_server.pid, signal.SIGCONT)
+        os.kill(home.pid, signal.SIGCONT)
     assert len(done(run).layers) == 2
 
 

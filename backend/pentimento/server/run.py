@@ -31,6 +31,7 @@ from pentimento.jobs.retention import Retention
 from pentimento.jobs.schema import StoreTooNew
 from pentimento.jobs.store import Store
 from pentimento.jobs.supervisor import Supervisor
+from pentimento_shared.backend_start import PORT
 from pentimento_shared.places import backend_file, data_folder, server_file, token_file
 
 from . import logs
@@ -43,7 +44,6 @@ from .transport import serve_on
 
 _log = logging.getLogger(__name__)
 
-PORT: Final = 7350
 EXIT_FAILED: Final = 1
 EXIT_RUNNING: Final = 3
 _STOP_SIGNALS: Final = [
