@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -23,7 +24,6 @@ from pentimento_shared.geometry import Rect, Size
 
 from . import pixel_access
 from .colors import ColorSpace
-from .pixel_access import Scratch
 from .qt import QtCore, QtWidgets
 
 _KEY: Final = "pentimento/"
@@ -104,16 +104,21 @@ class KritaDocument(Document):
         # A copy shares the pixels: what the artist paints while it is read changes nothing in it.
         copy = node.duplicate()
         yield
-        scratch = Scratch(self._document)
-        own, like = ColorSpace(node.colorModel(), node.colorDepth(), node.colorProfile()), scratch.space()
+        own, space = pixel_access.color_space(node), pixel_access.color_space(self._document)
         reader = copy.pixelData if bare else copy.projectionPixelData
-        return (yield from pixel_access.read(lambda *strip: bytes(reader(*strip)), rect, own, like, scratch))
+
+        def read_strip(*strip: int) -> bytes:
+            return bytes(reader(*strip))
+
+        if own == space:
+            return (yield from pixel_access.read(read_strip, rect, space))
+        with pixel_access.conversion(own, space) as convert:
+            return (yield from pixel_access.read(read_strip, rect, space, convert))
 
     def read_canvas(self, rect: Rect) -> Steps[Picture]:
         yield from self._settled()
-        scratch = Scratch(self._document)
-        space = scratch.space()
-        return (yield from pixel_access.read(self._canvas_strip, rect, space, space, scratch))
+        space = pixel_access.color_space(self._document)
+        return (yield from pixel_access.read(self._canvas_strip, rect, space))
 
     def read_selection(self, rect: Rect) -> Steps[Picture]:
         yield from self._settled()
@@ -136,7 +141,7 @@ class KritaDocument(Document):
 
     def insert(self, insertion: Insertion) -> Steps[tuple[str, ...]]:
         self._must_take(insertion)
-        space = Scratch(self._document).space()
+        space = pixel_access.color_space(self._document)
         yield
         nodes: list[krita.Node] = []
         for new in insertion.layers:
@@ -145,12 +150,8 @@ class KritaDocument(Document):
             self._must_take(insertion)
             yield
         self._must_take(insertion)
-        self._add(nodes, insertion)
-        ids = tuple(_id(node) for node in nodes)
-        until = time.monotonic() + _ACTIVE_WITHIN_S
-        while self.is_open() and time.monotonic() < until and not self._is_active(ids[0]):
-            yield
-        return ids
+        yield from self._add(nodes, insertion)
+        return tuple(_id(node) for node in nodes)
 
     def records(self) -> Mapping[str, str]:
         self._must_be_open()
@@ -176,7 +177,7 @@ class KritaDocument(Document):
             node.setChildNodes([mask])  # addChildNode would add an undo step
         return node
 
-    def _add(self, nodes: list[krita.Node], insertion: Insertion) -> None:
+    def _add(self, nodes: list[krita.Node], insertion: Insertion) -> Steps[None]:
         parent, above = self._place(insertion)
         top = nodes[0]
         if len(nodes) > 1:
@@ -187,8 +188,12 @@ class KritaDocument(Document):
         for node, new in zip(nodes, insertion.layers):
             record = QtCore.QByteArray(new.record.encode())
             self._document.setAnnotation(_KEY + _id(node), "Pentimento's recipe of a layer", record)
-        parent.addChildNode(top, above)
-        self._document.setActiveNode(nodes[0])
+        yield from _with_child(parent, top, above)
+        # Krita activates what was added by itself, a moment later; before that it knows the new nodes only by half.
+        yield from self._until_active(top)
+        if top is not nodes[0] and self.is_open():
+            self._document.setActiveNode(nodes[0])
+            yield from self._until_active(nodes[0])
 
     def _place(self, insertion: Insertion) -> tuple[krita.Node, krita.Node | None]:
         """The parent of the new layer, and the node that it lies above; None: on top of all."""
@@ -200,9 +205,13 @@ class KritaDocument(Document):
             return root, None
         return node.parentNode(), node
 
-    def _is_active(self, id: str) -> bool:
-        node = self._document.activeNode()
-        return node is not None and _id(node) == id
+    def _until_active(self, wanted: krita.Node) -> Steps[None]:
+        """Waits until that node is the active one; not forever, as a document without a window has none."""
+        until = time.monotonic() + _ACTIVE_WITHIN_S
+        while self.is_open() and time.monotonic() < until:
+            if self._document.activeNode() == wanted:
+                return
+            yield
 
     # checks
 
@@ -268,6 +277,29 @@ class _OpenDocuments:
 
 
 _OPEN: Final = _OpenDocuments()
+
+
+def _with_child(parent: krita.Node, child: krita.Node, above: krita.Node | None) -> Steps[None]:
+    """Adds a child, in one undo step.
+
+    Krita does that in threads of its own, but addChildNode comes back only when the whole canvas has been composed
+    anew: 2 s at 4096 x 4096. So another thread waits for it, through Qt, which frees the interpreter meanwhile.
+    """
+    failed: list[RuntimeError] = []
+
+    def add() -> None:
+        nodes = QtCore.Q_ARG("Node*", child), QtCore.Q_ARG("Node*", above)
+        try:
+            QtCore.QMetaObject.invokeMethod(parent, "addChildNode", QtCore.Qt.ConnectionType.DirectConnection, *nodes)
+        except RuntimeError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=add, name="pentimento-insert", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        yield
+    if failed:  # a Krita that knows it by another name
+        parent.addChildNode(child, above)
 
 
 def _id(node: krita.Node) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Final
 
 import krita
@@ -21,64 +20,51 @@ _RAW_PIXELS: Final = 1 << 17
 """Pixels of a strip that crosses as it is: some ms."""
 _TABLE_PIXELS: Final = 1 << 15
 """Pixels of a strip that goes through a table, or through Krita's own conversion: 10 to 20 ms."""
-_MIDDLE: Final = {
-    "U8": b"\x80",
-    "U16": struct.pack("=H", 0x8000),
-    "F16": struct.pack("=e", 0.5),
-    "F32": struct.pack("=f", 0.5),
-}
-_FULL: Final = {"U8": b"\xff", "U16": b"\xff\xff", "F16": struct.pack("=e", 1.0), "F32": struct.pack("=f", 1.0)}
 _LINEAR_GREY: Final = ("GRAYA", "F32", "Gray-D50-elle-V2-g10.icc")
 
 ReadStrip = Callable[[int, int, int, int], bytes]
 """Bytes of the pixels in x, y, width, height."""
+Convert = Callable[[bytes, Size], bytes]
+"""Bytes of pixels in another colour space."""
 
 
-@dataclass(frozen=True)
-class Scratch:
-    """Layers beside a document, in its colour space, that nobody sees: Krita's colour conversion without an undo step."""
+def color_space(thing: krita.Document | krita.Node) -> ColorSpace:
+    """The colour space of a document or a layer."""
+    model, depth, profile = thing.colorModel(), thing.colorDepth(), thing.colorProfile()
+    # Half of the range is half of the light: profiles by other makers do not say in their names that they are linear.
+    color = krita.ManagedColor(model, depth, profile)
+    color.setComponents([0.5] * (1 if model == "GRAYA" else 3) + [1.0])
+    color.setColorSpace(*_LINEAR_GREY)
+    light = color.components()[0]  # with the curves of sRGB, gamma 1.8 and 2.2: 0.18 to 0.29
+    return ColorSpace(model, depth, profile, 0.4 < light < 0.6)
 
-    document: krita.Document
 
-    def space(self) -> ColorSpace:
-        """The document's colour space."""
-        document = self.document
-        model, depth, profile = document.colorModel(), document.colorDepth(), document.colorProfile()
-        return ColorSpace(model, depth, profile, self._is_linear(model, depth))
+@contextmanager
+def conversion(space: ColorSpace, to: ColorSpace) -> Iterator[Convert]:
+    """Krita's own conversion, in a document that nobody sees: in the artist's it would be an undo step."""
+    document = krita.Krita.instance().createDocument(1, 1, "pentimento", space.model, space.depth, space.profile, 72.0)
 
-    def converted(self, data: bytes, size: Size, space: ColorSpace, to: ColorSpace) -> bytes:
-        """Pixels of one colour space in another, through Krita."""
-        node = self._node()
-        node.setColorSpace(space.model, space.depth, space.profile)
+    def convert(data: bytes, size: Size) -> bytes:
+        node = document.createNode("strip", "paintlayer")
         node.setPixelData(QtCore.QByteArray(data), 0, 0, *size)
         node.setColorSpace(to.model, to.depth, to.profile)
         return bytes(node.pixelData(0, 0, *size))
 
-    def _node(self) -> krita.Node:
-        return self.document.createNode("pentimento", "paintlayer")
-
-    def _is_linear(self, model: str, depth: str) -> bool:
-        """Whether half of the range is half of the light. Profiles by other makers do not say so in their names."""
-        node = self._node()
-        pixel = _MIDDLE[depth] * (1 if model == "GRAYA" else 3) + _FULL[depth]
-        node.setPixelData(QtCore.QByteArray(pixel), 0, 0, 1, 1)
-        node.setColorSpace(*_LINEAR_GREY)
-        light, _ = struct.unpack("=ff", bytes(node.pixelData(0, 0, 1, 1)))
-        return 0.4 < light < 0.6  # the curves of sRGB, gamma 1.8 and 2.2: 0.18 to 0.29
+    try:
+        yield convert
+    finally:
+        document.close()
 
 
-def read(read_strip: ReadStrip, rect: Rect, space: ColorSpace, like: ColorSpace, scratch: Scratch) -> Steps[Strips]:
-    """What `read_strip` gives in `rect` in the colour space `space`, as it crosses from one with the space `like`."""
-    foreign = (space.model, space.depth, space.profile) != (like.model, like.depth, like.profile)
-    yield from colors.prepare(like)
+def read(read_strip: ReadStrip, rect: Rect, space: ColorSpace, convert: Convert | None = None) -> Steps[Strips]:
+    """What `read_strip` gives in `rect`, as it crosses from `space`; `convert` brings it there first."""
+    yield from colors.prepare(space)
     pieces: list[bytes] = []
-    for strip in strips(rect, _RAW_PIXELS if like.raw and not foreign else _TABLE_PIXELS):
+    for strip in strips(rect, _RAW_PIXELS if space.raw and convert is None else _TABLE_PIXELS):
         data = read_strip(*strip)
-        if foreign:
-            data = scratch.converted(data, strip.size, space, like)
-        pieces.append(colors.outward(data, like))
+        pieces.append(colors.outward(data if convert is None else convert(data, strip.size), space))
         yield
-    return Strips(rect.size, like.channels, like.crossing_depth, tuple(pieces))
+    return Strips(rect.size, space.channels, space.crossing_depth, tuple(pieces))
 
 
 def read_mask(read_strip: ReadStrip, rect: Rect, within: Rect | None = None) -> Steps[Strips]:

@@ -125,3 +125,293 @@ def krita_id(id):
     from pentimento.qt import QtCore
 
     return QtCore.QUuid(id)
+
+
+def canvas_bytes(document):
+    return bytes(document.pixelData(0, 0, document.width(), document.height()))
+
+
+def soft_mask(rect):
+    """Every level from 0 to 255, the first third of it 0."""
+    count = rect.width * rect.height
+    return bytes(count // 3) + bytes(range(256)) * (count // 256) + bytes(count)
+
+
+def case_one_undo_step(stage):
+    document = yield from opened(stage)
+    adapter, place = KritaDocument(document), Rect(40, 30, 64, 48)
+    background = document.topLevelNodes()[0]
+    group = document.createNode("group", "grouplayer")
+    document.rootNode().addChildNode(group, None)
+    source = painted(document, "source", os.urandom(160 * 120 * 4), Rect(0, 0, 160, 120), group)
+    painted(document, "over it", os.urandom(4 * 100), Rect(0, 0, 10, 10), group)
+    yield from settled(stage, document)
+    document.setModified(False)
+    before, tree = canvas_bytes(document), names(document.rootNode())
+    mask = soft_mask(place)[: place.width * place.height]
+    pixels = Pixels(place.size, 3, 8, os.urandom(place.width * place.height * 3))
+    new = NewLayer("dawn (7)", pixels, place, Pixels(place.size, 1, 8, mask), '{"recipe": "\u00e9"}')
+    steps = adapter.insert(Insertion((new,), identity(source), Size(160, 120)))
+    (made,) = yield from worked(stage, steps)
+    after = canvas_bytes(document)
+    layer = document.nodeByUniqueID(krita_id(made))
+    kept = layer.childNodes()[0]
+    outside = [
+        at
+        for at in range(160 * 120)
+        if not (place.x <= at % 160 < place.right and place.y <= at // 160 < place.bottom)
+        or mask[(at // 160 - place.y) * place.width + at % 160 - place.x] == 0
+    ]
+    facts = {
+        "active": identity(document.activeNode()) == made,
+        "tree": [tree, names(document.rootNode())],
+        "mask": bytes(kept.pixelData(*place)) == mask and kept.type() == "transparencymask",
+        "mask beyond": set(bytes(kept.pixelData(0, 0, 160, 30))) == {0},
+        "outside": all(before[4 * at : 4 * at + 4] == after[4 * at : 4 * at + 4] for at in outside),
+        "inside": before != after,
+        "records": dict(adapter.records()) == {made: '{"recipe": "\u00e9"}'},
+        "bounds": list(adapter.layer(made).bounds),
+        "modified": document.modified(),
+        "read mask": joined((yield from worked(stage, adapter.read_mask(made, place)))).data == mask,
+    }
+    yield from pressed(stage, document, "edit_undo")
+    facts["undone"] = canvas_bytes(document) == before and names(document.rootNode()) == tree
+    facts["records after undo"] = dict(adapter.records())
+    yield from pressed(stage, document, "edit_redo")
+    facts["redone"] = canvas_bytes(document) == after and names(document.rootNode()) == facts["tree"][1]
+    facts["mask after redo"] = bytes(kept.pixelData(*place)) == mask
+    yield from pressed(stage, document, "edit_undo")
+    yield from pressed(stage, document, "edit_undo")
+    facts["the step before"] = names(document.rootNode())
+    facts["background"] = background.name()
+    return facts
+
+
+def case_a_batch(stage):
+    document = yield from opened(stage)
+    adapter, place = KritaDocument(document), Rect(-8, -8, 32, 32)
+    background = document.topLevelNodes()[0]
+    tree = names(document.rootNode())
+    layers = tuple(
+        NewLayer(f"dawn ({seed})", Pixels(place.size, 4, 8, os.urandom(32 * 32 * 4)), place, None, str(seed))
+        for seed in range(3)
+    )
+    steps = adapter.insert(Insertion(layers, None, Size(160, 120), "dawn"))
+    made = yield from worked(stage, steps)
+    nodes = [document.nodeByUniqueID(krita_id(id)) for id in made]
+    facts = {
+        "tree": names(document.rootNode()),
+        "visible": [node.visible() for node in nodes],
+        "active": document.activeNode().name(),
+        "names": [node.name() for node in nodes],
+        "records": [adapter.records()[id] for id in made],
+        "above": document.topLevelNodes()[0] == background,
+    }
+    yield from pressed(stage, document, "edit_undo")
+    facts["undone"] = names(document.rootNode()) == tree
+    return facts
+
+
+def case_reading_leaves_no_trace(stage):
+    document = yield from opened(stage)
+    adapter, rect = KritaDocument(document), Rect(-10, -10, 120, 120)
+    data = os.urandom(100 * 100 * 4)
+    source = painted(document, "source", data, Rect(0, 0, 100, 100))
+    yield from settled(stage, document)
+    mask, selected = document.createTransparencyMask("mask"), krita.Selection()
+    selected.select(20, 20, 30, 30, 128)
+    mask.setSelection(selected)
+    source.addChildNode(mask, None)
+    select(document, 10, 10, 50, 40)
+    yield from settled(stage, document)
+    document.setModified(False)
+    undo = APPLICATION.action("edit_undo").text(), APPLICATION.action("edit_undo").isEnabled()
+    tree, active = names(document.rootNode()), document.activeNode()
+    bare = joined((yield from worked(stage, adapter.read_layer(identity(source), rect, bare=True))))
+    seen = joined((yield from worked(stage, adapter.read_layer(identity(source), rect, bare=False))))
+    yield from worked(stage, adapter.read_canvas(Rect(0, 0, 160, 120)))
+    chosen = joined((yield from worked(stage, adapter.read_selection(rect))))
+    own = joined((yield from worked(stage, adapter.read_mask(identity(source), rect))))
+    alpha, shown = pixel(bare, rect, 30, 30)[3], pixel(seen, rect, 30, 30)[3]
+    return {
+        "bare": pixel(bare, rect, 5, 5) == rgba(data, 100, 5, 5) and alpha == rgba(data, 100, 30, 30)[3],
+        "masked": abs(shown - alpha * 128 / 255) <= 1 and pixel(seen, rect, 5, 5)[3] == 0,
+        "beyond": pixel(bare, rect, -5, -5),
+        "selection": [chosen.data.count(255), len(chosen.data), pixel(chosen, rect, 10, 10)[0]],
+        "mask": [own.data.count(128), own.data.count(0)],
+        "modified": document.modified(),
+        "undo": undo == (APPLICATION.action("edit_undo").text(), APPLICATION.action("edit_undo").isEnabled()),
+        "tree": tree == names(document.rootNode()),
+        "active": active == document.activeNode(),
+    }
+
+
+def select(document, *rect, level=255):
+    selection = krita.Selection()
+    selection.select(*rect, level)
+    document.setSelection(selection)
+
+
+def pixel(pixels, rect, x, y):
+    at = ((y - rect.y) * rect.width + x - rect.x) * pixels.channels
+    return list(pixels.data[at : at + pixels.channels])
+
+
+def rgba(data, width, x, y):
+    blue, green, red, alpha = data[4 * (y * width + x) : 4 * (y * width + x) + 4]
+    return [red, green, blue, alpha]
+
+
+def case_selections(stage):
+    document = yield from opened(stage)
+    adapter = KritaDocument(document)
+
+    def box():
+        rect = adapter.selection()
+        return None if rect is None else list(rect)
+
+    facts = {"none": box()}
+    for name, rect in {"inside": (50, 40, 60, 30), "over the border": (150, 110, 100, 100), "one": (3, 4, 1, 1)}.items():
+        select(document, *rect)
+        yield from settled(stage, document)
+        facts[name] = box()
+    select(document, 0, 0, 70, 120)
+    yield from settled(stage, document)
+    yield from pressed(stage, document, "invert_selection")
+    facts["inverted"] = box()
+    pixels = joined((yield from worked(stage, adapter.read_selection(Rect(60, -2, 120, 10)))))
+    facts["read inverted"] = [pixels.data.count(255), pixels.data.count(0)]
+    select(document, 10, 10, 20, 20, level=0)
+    yield from settled(stage, document)
+    facts["empty"] = box()
+    document.setSelection(None)
+    yield from settled(stage, document)
+    facts["deselected"] = box()
+    return facts
+
+
+def case_what_cannot_be_a_source(stage):
+    document = yield from opened(stage)
+    adapter, root = KritaDocument(document), document.rootNode()
+    background = document.topLevelNodes()[0]
+    facts = {}
+    for kind in ("grouplayer", "filterlayer", "vectorlayer", "clonelayer", "filelayer"):
+        node = document.createCloneLayer("it", background) if kind == "clonelayer" else document.createNode("it", kind)
+        root.addChildNode(node, None)
+        yield from settled(stage, document)
+        facts[kind] = adapter.layer(identity(node)).problem
+    locked = painted(document, "it", os.urandom(400), Rect(0, 0, 10, 10))
+    locked.setLocked(True)
+    facts["locked"] = adapter.layer(identity(locked)).problem
+    animated = painted(document, "it", os.urandom(400), Rect(0, 0, 10, 10))
+    animated.enableAnimation()
+    facts["animated"] = adapter.layer(identity(animated)).problem
+    empty = painted(document, "it", b"", Rect(0, 0, 0, 0))
+    facts["empty"] = [adapter.layer(identity(empty)).problem, list(adapter.layer(identity(empty)).bounds)]
+    facts["background"] = adapter.layer(identity(background)).problem
+    facts["document"] = adapter.problem()
+    cmyk = APPLICATION.createDocument(8, 8, "print", "CMYKA", "U8", "", 72.0)
+    facts["cmyk"] = KritaDocument(cmyk).problem()
+    cmyk.close()
+    facts["unknown"] = adapter.layer("00000000-0000-0000-0000-000000000000")
+    return facts
+
+
+def case_changed_since(stage):
+    document = yield from opened(stage)
+    adapter, place = KritaDocument(document), Rect(0, 0, 16, 16)
+    source = painted(document, "source", os.urandom(1024), place)
+    yield from settled(stage, document)
+    new = NewLayer("dawn", Pixels(place.size, 3, 8, bytes(768)), place, None, "{}")
+    insertion = Insertion((new,), identity(source), Size(160, 120))
+    facts = {"ids": [adapter.id == KritaDocument(document).id, adapter.id == KritaDocument(krita_document()).id]}
+
+    def refusal():
+        tree = names(document.rootNode())
+        try:
+            yield from worked(stage, adapter.insert(insertion))
+        except DocumentChanged as error:
+            return [str(error), names(document.rootNode()) == tree, len(document.annotationTypes())]
+        return "inserted"
+
+    document.resizeImage(0, 0, 200, 120)
+    yield from settled(stage, document)
+    facts["resized"] = yield from refusal()
+    document.resizeImage(0, 0, 160, 120)
+    yield from settled(stage, document)
+    source.remove()
+    yield from settled(stage, document)
+    facts["deleted"] = yield from refusal()
+    document.flatten()
+    yield from settled(stage, document)
+    facts["flattened"] = [adapter.is_open(), adapter.id == KritaDocument(krita_document()).id]
+    document.setModified(False)
+    document.close()
+    facts["closed"] = [adapter.is_open(), adapter.id != "", adapter.idle()]
+    try:
+        adapter.size()
+    except DocumentChanged as error:
+        facts["closed size"] = str(error)
+    return facts
+
+
+def krita_document():
+    return APPLICATION.activeDocument()
+
+
+def case_records_are_saved(stage):
+    document = yield from opened(stage)
+    adapter, place = KritaDocument(document), Rect(0, 0, 16, 16)
+    new = NewLayer("dawn", Pixels(place.size, 4, 8, os.urandom(1024)), place, None, '{"prompt": "caf\u00e9"}')
+    (made,) = yield from worked(stage, adapter.insert(Insertion((new,), None, Size(160, 120))))
+    path = str(stage.folder / "harbour.kra")
+    document.setBatchmode(True)
+    document.saveAs(path)
+    facts = {"name": adapter.name}
+    document.close()
+    document = APPLICATION.openDocument(path)
+    APPLICATION.activeWindow().addView(document)
+    yield stage.until(lambda: document.activeNode() is not None, "the reopened document's window")
+    again = KritaDocument(document)
+    facts["records"] = dict(again.records()) == {made: '{"prompt": "caf\u00e9"}'}
+    facts["layer"] = again.layer(made).name
+    facts["another"] = again.id != adapter.id
+    return facts
+
+
+def case_a_layer_of_another_colour_space(stage):
+    document = yield from opened(stage)
+    adapter, rect = KritaDocument(document), Rect(0, 0, 4, 1)
+    layer = painted(document, "deep", b"\x00\x00\x00\xff" * 4, rect)
+    layer.setColorSpace("RGBA", "F32", LINEAR)
+    layer.setPixelData(array("f", [0.5, 0.25, 0.0, 1.0] * 4).tobytes(), *rect)
+    yield from settled(stage, document)
+    pixels = joined((yield from worked(stage, adapter.read_layer(identity(layer), rect, bare=True))))
+    return {"depth": pixels.depth, "pixel": list(pixels.data[:4])}
+
+
+def case_strokes_come_first(stage):
+    document = yield from opened(stage)
+    adapter = KritaDocument(document)
+    facts = {"idle": adapter.idle()}
+    document.lock()
+    facts["busy"] = adapter.idle()
+    document.unlock()
+    yield from settled(stage, document)
+    facts["again"] = adapter.idle()
+    return facts
+
+
+def case_closed_while_it_is_inserted(stage):
+    for _ in range(3):
+        document = yield from opened(stage, 1024, 1024)
+        adapter, place = KritaDocument(document), Rect(0, 0, 1024, 1024)
+        new = NewLayer("dawn", Pixels(place.size, 4, 8, bytes(4 << 20)), place, None, "{}")
+        steps = adapter.insert(Insertion((new,), None, Size(1024, 1024)))
+        while len(document.topLevelNodes()) == 1:
+            next(steps)
+            yield stage.until(lambda: True, "the next piece")
+        document.setModified(False)
+        document.close()
+        yield from worked(stage, steps)
+    return True
