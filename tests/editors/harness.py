@@ -25,6 +25,9 @@ INSIDE: Final = Path(__file__).resolve().parent / "inside"
 PATIENCE_S: Final = 240.0
 """How long one run of an editor may take before it is killed: far longer than it does, on a busy machine too."""
 
+GIMPRC: Final = '(config-version "3.99.0")\n(show-welcome-dialog no)\n'
+"""A GIMP that believes itself updated or new greets its user with a window in front of everything."""
+
 _MARK: Final = "=== case "
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
@@ -129,6 +132,12 @@ def play_gimp(
     """
     home = _home(folder)
     prepare(home)
+    config = home / ".config/GIMP/3.0"
+    config.mkdir(parents=True, exist_ok=True)
+    (config / "gimprc").write_text(GIMPRC, "utf-8")
+    # The small window of the first start hides what a picture is to show.
+    session = (chamber.root / "etc/gimp/3.0/sessionrc").read_text("utf-8")
+    (config / "sessionrc").write_text(session.replace("(size 800 600)", "(size 1590 960)"), "utf-8")
     program = (
         ["gimp", "--new-instance", "--no-splash"] if window else ["gimp-console-3.0", "--no-interface", "--no-data"]
     )
