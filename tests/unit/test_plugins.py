@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from pentimento import doctor
 from pentimento.cli import main
 from pentimento.plugins import PluginError, kritarc
 from pentimento.plugins.bundle import VENDORED, Bundle, gimp_bundle, krita_bundle, krita_zip
@@ -481,6 +482,15 @@ def test_krita_asked_for_by_name_gets_its_plugin_though_it_is_not_seen(
     assert (user / ".config/kritarc").read_text() == "[python]\nenable_pentimento=true\n"
     assert main(["plugins", "uninstall", "krita"]) == 0
     assert not (user / ".config/kritarc").exists()
+
+
+def test_the_doctor_tells_of_each_editor(user: Path) -> None:
+    assert [(finding.mark, finding.subject) for finding in doctor.plugins()] == [("-", "Krita"), ("-", "GIMP")]
+    make(user, ".local/share/krita", ".config/GIMP/3.0", ".config/GIMP/3.2")
+    assert main(["plugins", "install"]) == 0
+    (user / ".config/GIMP/3.2/plug-ins/pentimento/pentimento.py").unlink()
+    marks = {finding.subject: finding.mark for finding in doctor.plugins()}
+    assert marks == {"Krita": "ok", "GIMP 3.0": "ok", "GIMP 3.2": "warn"}
 
 
 def test_the_zip_goes_where_it_is_asked_to(user: Path, capsys: pytest.CaptureFixture[str]) -> None:

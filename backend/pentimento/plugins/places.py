@@ -27,7 +27,7 @@ class System:
     platform: str = sys.platform
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     home: Path = field(default_factory=Path.home)
-    root: Path = field(default_factory=lambda: Path(Path.cwd().anchor))
+    root: Path = field(default_factory=lambda: Path(Path.home().anchor))
 
     def folder(self, variable: str, usual: str) -> Path:
         """The folder that an environment variable names with an absolute path, else `usual` in the home folder."""
