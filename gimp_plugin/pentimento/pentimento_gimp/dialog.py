@@ -114,18 +114,21 @@ class Dialog:
         for name, field in self._fields.items():
             if name not in _FIRST:
                 field.attach(table)
-        expander = Gtk.Expander(label="Advanced")
+        expander = Gtk.Expander(label="_Advanced", use_underline=True)
         expander.add(table)
         return expander
 
     def _presets(self) -> Gtk.Widget:
         box = Gtk.ComboBoxText()
+        box.append_text("Choose one ...")
+        box.set_active(0)
         for preset in PRESETS:
             box.append_text(f"{preset.name} ({preset.help.lower()})")
         box.set_tooltip_text("Settings for what is done most.")
 
         def chosen(_: Gtk.ComboBoxText) -> None:
-            for name, value in PRESETS[box.get_active()].settings.items():
+            settings = PRESETS[box.get_active() - 1].settings if box.get_active() > 0 else {}
+            for name, value in settings.items():
                 if name in self._fields:
                     self._fields[name].argument.write(self._call.config, value)
 

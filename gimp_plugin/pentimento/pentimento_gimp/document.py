@@ -17,6 +17,7 @@ from pentimento_shared.geometry import Rect, Size
 
 from .pixel_transport import (
     Form,
+    blend_space,
     depth_of,
     dimmed,
     extent,
@@ -142,7 +143,7 @@ class GimpDocument:
     # layers
 
     def profile(self) -> bytes:
-        """The ICC profile of pixels as they are read, empty for sRGB."""
+        """The ICC profile of pixels as they are read."""
         return profile(self._open())
 
     def preview(self, side: int, *, canvas: bool) -> tuple[Size, bytes]:
@@ -229,6 +230,7 @@ class GimpDocument:
         kind = Gimp.ImageType.GRAYA_IMAGE if grey else Gimp.ImageType.RGBA_IMAGE
         layer = Gimp.Layer.new(image, new.name, *new.place.size, kind, 100.0, image.get_default_new_layer_mode())
         layer.set_offsets(new.place.x, new.place.y)
+        layer.set_composite_space(blend_space(image))
         layer.attach_parasite(Gimp.Parasite.new(PARASITE, Gimp.PARASITE_PERSISTENT, new.record.encode()))
         return layer
 
@@ -236,8 +238,11 @@ class GimpDocument:
         yield from write(layer, new.pixels, picture_form(self._open(), layer))
         if new.mask is None:
             return
-        layer.add_mask(layer.create_mask(Gimp.AddMaskType.WHITE))
-        yield from write(layer.get_mask(), new.mask, mask_form(new.mask.depth))
+        # GIMP's own copy of the selection has all its bits, of which in float images not all cross.
+        layer.add_mask(layer.create_mask(Gimp.AddMaskType.SELECTION))
+        form = mask_form(new.mask.depth)
+        if (yield from read(layer.get_mask(), new.place, form)).joined().data != new.mask.data:
+            yield from write(layer.get_mask(), new.mask, form)
 
     def _enter(self, built: Sequence[Gimp.Layer], insertion: Insertion) -> None:
         """The change to the image: one undo step."""
@@ -252,6 +257,7 @@ class GimpDocument:
                 layer.set_visible(False)
             image.undo_group_start()
             group = Gimp.GroupLayer.new(image, insertion.group)
+            group.set_composite_space(blend_space(image))
             image.insert_layer(group, parent, place)
             for layer in reversed(built):
                 image.insert_layer(layer, group, 0)
@@ -318,8 +324,7 @@ def _masked_copy(layer: Gimp.Layer) -> Generator[Gimp.Layer, None, None]:
     image = layer.get_image()
     scratch = Gimp.Image.new_with_precision(1, 1, image.get_base_type(), image.get_precision())
     try:
-        if profile := image.get_color_profile():
-            scratch.set_color_profile(profile)
+        scratch.set_color_profile(image.get_effective_color_profile())
         copy = Gimp.Layer.new_from_drawable(layer, scratch)
         scratch.insert_layer(copy, None, 0)
         copy.remove_mask(Gimp.MaskApplyMode.APPLY)

@@ -28,6 +28,15 @@ _NON_LINEAR: Final = (
     Gimp.Precision.FLOAT_NON_LINEAR,
     Gimp.Precision.DOUBLE_NON_LINEAR,
 )
+_PERCEPTUAL: Final = (
+    Gimp.Precision.U8_PERCEPTUAL,
+    Gimp.Precision.U16_PERCEPTUAL,
+    Gimp.Precision.U32_PERCEPTUAL,
+    Gimp.Precision.HALF_PERCEPTUAL,
+    Gimp.Precision.FLOAT_PERCEPTUAL,
+    Gimp.Precision.DOUBLE_PERCEPTUAL,
+)
+_SIXTEEN_BITS: Final = (Gimp.Precision.U16_LINEAR, Gimp.Precision.U16_NON_LINEAR, Gimp.Precision.U16_PERCEPTUAL)
 
 
 class Form(NamedTuple):
@@ -62,14 +71,26 @@ def picture_form(image: Gimp.Image, drawable: Gimp.Drawable) -> Form:
     return Form(Babl.get_name(Babl.format_with_space(f"{model} u{depth}", space)), len(letters) + alpha, depth)
 
 
+def blend_space(image: Gimp.Image) -> Gimp.LayerColorSpace:
+    """The space in which a new layer is laid over what is below, so that nothing changes where it is transparent.
+
+    GIMP's own choice, linear light, converts what is below and back, and does not get it back to the bit in float
+    images, nor in deeper ones whose profile has a curve of its own.
+    """
+    precision = image.get_precision()
+    exact = precision in _EIGHT_BITS or (precision in _SIXTEEN_BITS and image.get_color_profile() is None)
+    if exact or precision not in (*_NON_LINEAR, *_PERCEPTUAL):
+        return Gimp.LayerColorSpace.AUTO
+    own = precision in _NON_LINEAR
+    return Gimp.LayerColorSpace.RGB_NON_LINEAR if own else Gimp.LayerColorSpace.RGB_PERCEPTUAL
+
+
 def profile(image: Gimp.Image) -> bytes:
-    """The ICC profile of pixels in picture_form, empty for sRGB."""
-    assigned = image.get_color_profile()
-    if assigned is None:
-        return b""
-    if not _own_curve(image):
-        assigned = Gimp.ColorProfile.new_srgb_trc_from_color_profile(assigned)
-    return bytes(assigned.get_icc_profile())
+    """The ICC profile of pixels in picture_form."""
+    own = image.get_effective_color_profile()
+    return bytes(
+        (own if _own_curve(image) else Gimp.ColorProfile.new_srgb_trc_from_color_profile(own)).get_icc_profile()
+    )
 
 
 def _own_curve(image: Gimp.Image) -> bool:

@@ -42,7 +42,7 @@ class Window:
         self._message.set_max_width_chars(36)
         self._bar = Gtk.ProgressBar(show_text=True)
         self._elsewhere = Gtk.ComboBoxText(no_show_all=True)
-        self._insert = Gtk.Button(label="Insert There", no_show_all=True)
+        self._insert = Gtk.Button(label="_Insert There", use_underline=True, no_show_all=True)
         self._insert.connect("clicked", lambda _: self._put_elsewhere())
         self._cancel = Gtk.Button(label="Cancel")
         self._cancel.connect("clicked", lambda _: self._stop())
@@ -61,6 +61,7 @@ class Window:
         window = Gtk.Window(title="Pentimento", type_hint=Gdk.WindowTypeHint.UTILITY, focus_on_map=False)
         window.set_resizable(False)
         window.connect("delete-event", lambda *_: self._stop())
+        window.connect("key-press-event", lambda _, event: event.keyval == Gdk.KEY_Escape and self._stop())
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=SPACING, border_width=2 * SPACING)
         for widget in (self._picture, self._bar, self._message, self._elsewhere):
             box.pack_start(widget, False, False, 0)

@@ -55,8 +55,6 @@ def _asked(name: str) -> Path:
 
 
 def _profiled(png: bytes, profile: bytes) -> bytes:
-    """The PNG with a colour profile (ICC) inside; as it is when there is none."""
-    if not profile:
-        return png
+    """The PNG with a colour profile (ICC) inside."""
     extra = b"".join(chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile)))
     return png[:_HEADER_END] + extra + png[_HEADER_END:]

@@ -24,7 +24,9 @@ class Field:
     hint: Gtk.Label = field(default_factory=lambda: left(""))
 
     def attach(self, table: Gtk.Grid) -> None:
-        row(table, self.argument.row.label, self.widget, None if self.argument.unset is None else self.hint)
+        """Puts it into a table, with a label unless the widget shows its own."""
+        label = "" if isinstance(self.widget, GimpUi.SpinScale) else self.argument.row.label
+        row(table, label, self.widget, None if self.argument.unset is None else self.hint)
 
     def offer(self, words: Sequence[str]) -> None:
         """Lists words to choose from, those that are not listed yet."""
@@ -41,13 +43,11 @@ class Field:
         able = about is None or (about["supported"] and (task == "refine" or task in about["tasks"]))
         self.widget.set_sensitive(able)
         self.widget.set_tooltip_text(self.argument.help if able else f"{model} does not do this.")
-        if self.argument.unset is not None and self.argument.unset != "" and task != "refine":
-            own = self.argument.row.group != "size" and about is not None
-            self.hint.set_text(self._unset_words(f" ({about['default']})" if own and about else ""))
-
-    def _unset_words(self, value: str) -> str:
-        shown = "" if self.argument.form == "choice" else f"{self.argument.unset}: "
-        return f"{shown}{self.argument.why}{value}"
+        if self.argument.unset in (None, "") or task == "refine":
+            return
+        value = f" ({about['default']})" if about is not None and self.argument.row.group != "size" else ""
+        words = "" if self.argument.form == "choice" else f"{self.argument.unset}: {self.argument.why}"
+        self.hint.set_text((words + value).strip())
 
 
 def field_for(argument: Argument, config: Gimp.ProcedureConfig) -> Field:

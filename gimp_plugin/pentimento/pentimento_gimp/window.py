@@ -41,12 +41,12 @@ def left(text: str, *, wrap: bool = False) -> Gtk.Label:
 
 
 def row(grid: Gtk.Grid, text: str, widget: Gtk.Widget, hint: Gtk.Widget | None = None) -> None:
-    """Adds a row: a label, its widget, and what is said beside it."""
+    """Adds a row: a label (none when empty), its widget, and what is said beside it."""
     line = len([child for child in grid.get_children() if grid.child_get_property(child, "left-attach") == 0])
-    label = left(text)
-    label.set_mnemonic_widget(widget)
-    grid.attach(label, 0, line, 1, 1)
-    grid.attach(widget, 1, line, 1 if hint else 2, 1)
+    first = 1 if text else 0
+    if text:
+        grid.attach(left(text), 0, line, 1, 1)
+    grid.attach(widget, first, line, 3 - first - bool(hint), 1)
     if hint:
         hint.get_style_context().add_class("dim-label")
         grid.attach(hint, 2, line, 1, 1)

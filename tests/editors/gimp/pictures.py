@@ -1,5 +1,6 @@
 """Pictures and procedure calls for the cases that are played in GIMP."""
 
+import json
 import random
 
 import gi
@@ -94,3 +95,8 @@ def made(name, **arguments):
 
 def names(layers):
     return [layer.get_name() for layer in layers]
+
+
+def record(layer):
+    """What the layer remembers, as JSON."""
+    return json.loads(bytes(layer.get_parasite("pentimento-recipe").get_data()))
