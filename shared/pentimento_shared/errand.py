@@ -25,6 +25,7 @@ from .status import Status
 
 _log = logging.getLogger(__name__)
 
+CANCELLED: Final = "Cancelled. The document is as it was."
 PIXELS_A_SECOND: Final = 1_000_000
 """Pictures may take this much longer: they go through a disk, and are put together, before an answer comes."""
 CANCEL_PATIENCE_S: Final = 600.0
@@ -75,9 +76,12 @@ class Errand:
         try:
             self._carry_out()
         except (_Cancelled, GivenUp):
-            self._tell(phase="cancelled", message="Cancelled. The document is as it was.")
+            self._tell(phase="cancelled", message=CANCELLED)
         except (BackendError, PixelsError, RecipeError, _SourceChanged) as error:
-            self._tell(phase="failed", message=str(error))
+            if self._cancelled_at is None:
+                self._tell(phase="failed", message=str(error))
+            else:
+                self._tell(phase="cancelled", message=f"Cancelled here. The backend said: {error}")
         except Exception as error:  # noqa: BLE001 - told to the artist and to the log
             # Nobody else would hear of it: the artist would look at a run that never ends.
             _log.exception("a run failed")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .client import Client
 from .document import Document, DocumentChanged, DocumentError, Insertion
-from .errand import Errand
+from .errand import CANCELLED, Errand
 from .gathering import document_form, gather
 from .geometry import Size
 from .pixel_form import Form, fitted, form_of
@@ -85,7 +85,7 @@ class Run:
         if self._errand is None or self._errand.cancel():
             self._life.close()
             self._life, self._insertion = None, None
-            self._tell(phase="cancelled", message="Cancelled. The document is as it was.", away=False)
+            self._tell(phase="cancelled", message=CANCELLED, away=False)
         elif self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
             self._tell(message="Cancelling.")

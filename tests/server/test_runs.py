@@ -272,9 +272,9 @@ def test_a_backend_that_hangs_is_told_of(home: ServerProcess) -> None:
 def test_a_backend_that_dies_while_it_takes_the_job_gets_it_once(
     own_server: ServerProcess, start_server: StartServer
 ) -> None:
-    canvas = painted(Size(600, 400))
+    canvas = painted(Size(1200, 900))
     run = controller_of(own_server).start(canvas, order("img2img"))
-    go(run, in_phase("submitting"))
+    go(run, lambda status: status.message.startswith("Sending") or status.job is not None)
     os.kill(own_server.pid, signal.SIGSTOP)
     go(run, lambda status: status.away)
     own_server.kill()
