@@ -24,11 +24,16 @@ from pentimento.demo.team import Team, half
 from pentimento.demo.text import LENGTH, WIDTH
 
 WIDTHS: Final = (48, 96, 192)
+HEADS: Final = 6
 CLEARER: Final = 2.0
 """By how much the signal-to-noise ratio of Stable Diffusion's curve is multiplied.
 
 A small model needs more of the source to keep its layout; the pairs see to it that the text still rules over the light.
 """
+ENCODER_SHARE: Final = 0.2
+"""Learning rate of the text encoder relative to the UNet's: it was taught beforehand."""
+AVERAGED: Final = 5
+"""Steps between two moves of the averaged weights."""
 TERMINAL: Final = 0.003
 """What is left of the signal's amplitude at the last timestep."""
 
@@ -47,7 +52,11 @@ def training_betas() -> list[float]:
 
 
 def build_unet() -> UNet2DConditionModel:
-    """A new UNet: attention (to itself and to the text) only at the lowest resolution, where it is cheap."""
+    """A new UNet: attention (to itself and to the text) only at the lowest resolution, where it is cheap.
+
+    A summary of the text also scales and shifts every block beside the time (as in DeepFloyd IF): a style or a time
+    of day is about the whole picture, and attention alone was slow to carry it up to the finest resolution.
+    """
     return UNet2DConditionModel(
         sample_size=64,
         in_channels=4,
@@ -55,7 +64,10 @@ def build_unet() -> UNet2DConditionModel:
         block_out_channels=WIDTHS,
         layers_per_block=1,
         cross_attention_dim=WIDTH,
-        attention_head_dim=32,
+        attention_head_dim=HEADS,  # The number of heads, whatever its name says; 32 small ones took half of the time.
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        resnet_time_scale_shift="scale_shift",
         norm_num_groups=16,
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
@@ -79,12 +91,17 @@ def cache_latents(team: Team, folder: Path, vae: AutoencoderKL, side: int, group
 
 
 class Batch(NamedTuple):
-    """`source` is what img2img would start from, `target` what the caption asks for; the same for plain samples."""
+    """What a step trains on; all pictures are latents (N, 4, h, w)."""
 
     source: torch.Tensor
+    """What img2img would start from; the target itself for plain samples."""
     target: torch.Tensor
+    """What the caption asks for."""
+    part: torch.Tensor
+    """(N, 1, h, w): where the target is to be seen already, 0 the source .. 1 the target."""
     tokens: torch.Tensor
     paired: torch.Tensor
+    """(N,) bool: whether source and target differ."""
 
 
 @dataclass(frozen=True)
@@ -92,57 +109,77 @@ class Mix:
     """How often things happen in a batch."""
 
     pairs: float = 0.5
-    short: float = 0.4
+    """Samples whose source is another look of the target's layout: what img2img asks for."""
+    patches: float = 0.12
+    """Samples that are to be changed in one place only: what inpainting asks for."""
+    short: float = 0.5
     empty: float = 0.10
     crops: float = 0.0
+
+
+def patch(rng: np.random.Generator, side: int) -> np.ndarray:
+    """A soft ellipse somewhere in a square, (side, side) float32: 0 inside, 1 outside."""
+    rows, cols = (np.mgrid[0:side, 0:side] + 0.5) / side
+    (y, x), (tall, wide) = rng.uniform(0.2, 0.8, 2), rng.uniform(0.14, 0.38, 2)
+    away = (np.hypot((rows - y) / tall, (cols - x) / wide) - 1) * min(tall, wide) * side
+    return np.clip(away / 2 + 0.5, 0, 1).astype(np.float32)
+
+
+def draw_sample(
+    latents: np.ndarray, rng: np.random.Generator, window: int, mix: Mix
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, str, bool]:
+    """One sample of `window` x `window` latents: source, target, part, caption and whether source and target differ."""
+    group = int(rng.integers(len(latents)))
+    scenes = group_scenes(group)
+    side, whole = latents.shape[-1], latents.shape[-1] == window
+    want, have, origin = int(rng.integers(LOOKS)), int(rng.integers(LOOKS)), group
+    kind = rng.random()
+    part = np.full((window, window), 0.0 if rng.random() < 0.35 else rng.random(), np.float32)
+    pair, patched = kind < mix.pairs, mix.pairs <= kind < mix.pairs + mix.patches
+    if patched:
+        part = np.maximum(part * (rng.random() < 0.5), patch(rng, window))
+        origin = group if rng.random() < 0.5 else int(rng.integers(len(latents)))
+    elif not pair:
+        have = want
+    new, old = scenes[want].look, scenes[have].look
+    changed = frozenset(n for n in ("time", "season", "weather", "style") if getattr(new, n) != getattr(old, n))
+    told = changed if pair else frozenset()
+    # Even places, so that the blocks of pixel art keep to the grid.
+    y, x = rng.integers(0, (side - window) // 2 + 1, 2) * 2
+    at = (slice(None), slice(y, y + window), slice(x, x + window))
+    words = (caption(scenes[want], rng, mix.short, mix.empty, told) if whole
+             else look_caption(scenes[want], rng, mix.empty, told))  # fmt: skip
+    return latents[origin, have][at], latents[group, want][at], part, words, patched or bool(told)
 
 
 def draw_batch(latents: np.ndarray, tokenizer: CLIPTokenizer, rng: np.random.Generator, size: int, mix: Mix) -> Batch:
     """A random batch from cached latents, with captions made up on the spot.
 
-    With probability `mix.crops` it is four times as many windows of half the side, captioned with their look
-    alone: they teach what a style looks like from near at a quarter of the price.
+    With probability `mix.crops` it is 4 times as many windows of half the side, or 16 times as many of a quarter,
+    captioned with their look alone: they teach what a style looks like from near at a fraction of the price.
     """
-    side = latents.shape[-1]
-    crop = rng.random() < mix.crops
-    window = side // 2 if crop else side
-    sources, targets, texts, paired = [], [], [], []
-    for _ in range(size * 4 if crop else size):
-        group = int(rng.integers(len(latents)))
-        scenes = group_scenes(group)
-        want, have = int(rng.integers(LOOKS)), int(rng.integers(LOOKS))
-        pair = rng.random() < mix.pairs
-        if not pair:
-            have = want
-        new, old = scenes[want].look, scenes[have].look
-        told = frozenset(n for n in ("time", "season", "weather", "style") if getattr(new, n) != getattr(old, n))
-        y, x = rng.integers(0, (side - window) // 2 + 1, 2) * 2
-        sources.append(latents[group, have, :, y : y + window, x : x + window])
-        targets.append(latents[group, want, :, y : y + window, x : x + window])
-        if crop:
-            texts.append(look_caption(scenes[want], rng, mix.empty, told))
-        else:
-            texts.append(caption(scenes[want], rng, mix.short, mix.empty, told))
-        paired.append(pair and bool(told))
-    tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt").input_ids
-    src, tgt = (torch.from_numpy(np.stack(x)).float() for x in (sources, targets))
-    return Batch(src, tgt, tokens, torch.tensor(paired))
+    divided = int(rng.integers(1, 3)) * 2 if rng.random() < mix.crops else 1
+    window = latents.shape[-1] // divided
+    drawn = [draw_sample(latents, rng, window, mix) for _ in range(size * divided**2)]
+    sources, targets, parts, texts, paired = zip(*drawn, strict=True)
+    tokens = tokenizer(
+        list(texts), padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
+    ).input_ids
+    source, target, part = (torch.from_numpy(np.stack(x)).float() for x in (sources, targets, parts))
+    return Batch(source, target, part[:, None], tokens, torch.tensor(paired))
 
 
-def noised(
-    batch: Batch, kept: torch.Tensor, low: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def noised(batch: Batch, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Noisy latents, timesteps, the v to predict and the loss weight of each sample.
 
     A pair starts from its source (or from a mix, as it is found halfway through sampling) and aims at its target.
     """
     n = len(batch.target)
     t = torch.rand(n)
-    t = torch.where(batch.paired, 300 + 699.99 * t, 999.99 * (low + (1 - low) * t**1.25)).long()
-    t = torch.where(torch.rand(n) < 0.04, 999, t).to(kept.device)
+    t = torch.where(batch.paired, 200 + 799.99 * t, 999.99 * t).long()
+    t = torch.where(torch.rand(n) < 0.05, 999, t).to(kept.device)
     root, rest = kept[t].sqrt()[:, None, None, None], (1 - kept[t]).sqrt()[:, None, None, None]
-    part = torch.where(torch.rand(n) < 0.35, torch.zeros(n), torch.rand(n))[:, None, None, None].to(kept.device)
-    source, target = batch.source.to(kept.device), batch.target.to(kept.device)
+    source, target, part = (x.to(kept.device) for x in (batch.source, batch.target, batch.part))
     noisy = root * torch.lerp(source, target, part) + rest * torch.randn_like(target)
     snr = kept[t] / (1 - kept[t])
     return noisy, t, (root * noisy - target) / rest, (snr.clamp(max=5) + 1) / (snr + 1)
@@ -177,7 +214,7 @@ class Stage(NamedTuple):
     batch: int
     """Samples per process and step."""
     rate: float
-    """Learning rate after the warm-up."""
+    """Learning rate of the UNet after the warm-up."""
     cool: bool
     """Whether the learning rate falls to nothing over the second half."""
     mix: Mix
@@ -194,7 +231,9 @@ def train(team: Team, folder: Path, model: Model, tokenizer: CLIPTokenizer, stag
     both = torch.nn.ModuleList(model).to(team.device)
     path = folder / "denoiser.pt"
     parameters = list(both.parameters())
-    adam = torch.optim.AdamW(parameters, lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    groups = [{"params": list(model.unet.parameters()), "share": 1.0},
+              {"params": list(model.encoder.parameters()), "share": ENCODER_SHARE}]  # fmt: skip
+    adam = torch.optim.AdamW(groups, lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     step = 0
     average = {k: v.detach().clone() for k, v in both.state_dict().items()}
     if path.exists():
@@ -212,10 +251,12 @@ def train(team: Team, folder: Path, model: Model, tokenizer: CLIPTokenizer, stag
         part = (time.time() - start) / 60 / stage.minutes
         done = team.agree(part >= 1)
         for group in adam.param_groups:
-            warm = min(1.0, (step - first + 1) / 100)
-            group["lr"] = stage.rate * warm * (max(0.02, min(1.0, 2 * (1 - part))) if stage.cool else 1.0)
+            warm = min(1.0, (step - first + 1) / 50)
+            group["lr"] = (
+                stage.rate * group["share"] * warm * (max(0.02, min(1.0, 2 * (1 - part))) if stage.cool else 1.0)
+            )
         data = draw_batch(latents, tokenizer, rng, stage.batch, stage.mix)
-        noisy, t, v, weight = noised(data, kept, 0.0)
+        noisy, t, v, weight = noised(data, kept)
         with half(team.device):
             text = model.encoder(data.tokens.to(team.device)).last_hidden_state
             made = model.unet(noisy, t, text, return_dict=False)[0]
@@ -227,7 +268,8 @@ def train(team: Team, folder: Path, model: Model, tokenizer: CLIPTokenizer, stag
         adam.step()
         step += 1
         losses.append(loss.item())
-        smooth(average, both, min(0.998, (step + 1) / (step + 30)))
+        if step % AVERAGED == 0:
+            smooth(average, both, min(0.99, (step + 1) / (step + 30)))
         if team.rank == 0 and (done or time.time() - saved > 90):
             save(
                 path,

@@ -114,9 +114,11 @@ def export(folder: Path, target: Path, cfg_scale: float) -> int:
     return sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
 
 
-def resume(folder: Path, source: Path) -> None:
+def resume(folder: Path, source: Path) -> list[str]:
     """Put an exported model back where training goes on from: `vae`, `tokenizer` and `denoiser.pt` in FOLDER.
 
+    What the architecture has in another shape than `source` starts anew; gives the names of those weights. A text
+    encoder that was taught in FOLDER (`encoder.pt`) takes the place of the exported one.
     Raises FileExistsError rather than overwrite a checkpoint.
     """
     if (folder / "denoiser.pt").exists():
@@ -125,7 +127,14 @@ def resume(folder: Path, source: Path) -> None:
         )
     AutoencoderKL.from_pretrained(source / "vae", dtype=torch.float32).save_pretrained(folder / "vae")
     shutil.copytree(source / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
-    unet = UNet2DConditionModel.from_pretrained(source / "unet", dtype=torch.float32)
+    unet = denoiser.build_unet()
+    fresh = unet.state_dict()
+    stored = UNet2DConditionModel.from_pretrained(source / "unet", dtype=torch.float32).state_dict()
+    taken = {name: value for name, value in stored.items() if name in fresh and fresh[name].shape == value.shape}
+    unet.load_state_dict(taken, strict=False)
     encoder = CLIPTextModel.from_pretrained(str(source / "text_encoder"), dtype=torch.float32)
+    if (folder / "encoder.pt").exists():
+        encoder.load_state_dict(torch.load(folder / "encoder.pt"))
     weights = torch.nn.ModuleList([unet, encoder]).state_dict()
     denoiser.save(folder / "denoiser.pt", {"weights": weights, "average": weights, "adam": None, "step": 0})
+    return [name for name in fresh if name not in taken]

@@ -26,12 +26,15 @@ def _latents(team: Team, folder: Path, side: int, groups: int) -> None:
 
 
 def _denoiser(team: Team, folder: Path, stage: tuple[int, float, int, float, bool], pairs: float, crops: float) -> None:
+    import torch
     from transformers import CLIPTokenizer
 
     from pentimento.demo import denoiser, text
 
     tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"))
     model = denoiser.Model(denoiser.build_unet(), text.build_encoder(tokenizer))
+    if (folder / "encoder.pt").exists():
+        model.encoder.load_state_dict(torch.load(folder / "encoder.pt"))
     denoiser.train(team, folder, model, tokenizer, denoiser.Stage(*stage, denoiser.Mix(pairs=pairs, crops=crops)))
 
 
@@ -115,6 +118,24 @@ def latents_command(obj: tuple[Path, int], side: str, groups: int) -> None:
     run_team(workers, _latents, folder, int(side), groups)
 
 
+@main.command("words")
+@click.option("--minutes", default=3.0, show_default=True)
+@click.pass_obj
+def words_command(obj: tuple[Path, int], minutes: float) -> None:
+    """Teach a new text encoder what captions say, before the denoiser is trained with it."""
+    import numpy as np
+    import torch
+
+    from pentimento.demo import text
+
+    folder, _ = obj
+    tokenizer = text.open_tokenizer(folder / "tokenizer")
+    encoder = text.build_encoder(tokenizer)
+    loss = text.teach(encoder, tokenizer, minutes, np.random.default_rng(11))
+    torch.save(encoder.state_dict(), folder / "encoder.pt")
+    click.echo(f"loss {loss:.3f}")
+
+
 @main.command("denoiser")
 @click.argument("side", type=click.Choice(["64", "128", "256"]))
 @click.option("--minutes", default=30.0, show_default=True)
@@ -140,8 +161,7 @@ def denoiser_command(
     from pentimento.demo import text
 
     folder, workers = obj
-    if not (folder / "tokenizer" / "vocab.json").exists():
-        text.build_tokenizer(folder / "tokenizer")
+    text.open_tokenizer(folder / "tokenizer")
     run_team(workers, _denoiser, folder, (int(side), minutes, batch, rate, cool), pairs, crops)
 
 
@@ -151,7 +171,9 @@ def resume_command(obj: tuple[Path, int]) -> None:
     """Start from the model in the repository: its autoencoder, tokenizer and denoiser go to FOLDER."""
     from pentimento.demo import export
 
-    export.resume(obj[0], MODEL_FOLDER)
+    anew = export.resume(obj[0], MODEL_FOLDER)
+    if anew:
+        click.echo(f"{len(anew)} weights have another shape now and start anew: {', '.join(anew[:4])} ...")
 
 
 @main.command("export")

@@ -1,0 +1,101 @@
+"""What the demo model learns from: noisy latents whose v leads to what was asked, and captions that say it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pentimento.demo.data import LOOKS, group_scenes
+from pentimento.demo.denoiser import Batch, Mix, build_unet, draw_sample, noised, patch, training_betas
+from pentimento.demo.text import FACTS, WIDTH, facts_of
+
+
+@pytest.fixture
+def kept() -> torch.Tensor:
+    """(1000,) what is left of the signal's variance at each timestep."""
+    return torch.cumprod(1 - torch.tensor(training_betas(), dtype=torch.float64), 0).float()
+
+
+@pytest.fixture
+def latents() -> np.ndarray:
+    """(3, LOOKS, 4, 16, 16) float32: made-up latents of three layouts."""
+    return np.random.default_rng(0).standard_normal((3, LOOKS, 4, 16, 16), dtype=np.float32)
+
+
+def test_v_leads_to_the_target_wherever_the_noise_started(kept):
+    torch.manual_seed(0)
+    source, target = torch.randn(2, 64, 4, 8, 8)
+    paired = torch.arange(64) % 2 == 0
+    source = torch.where(paired[:, None, None, None], source, target)
+    noisy, t, v, weight = noised(Batch(source, target, torch.rand(64, 1, 8, 8), torch.zeros(64, 77), paired), kept)
+    root, rest = kept[t].sqrt()[:, None, None, None], (1 - kept[t]).sqrt()[:, None, None, None]
+    assert torch.allclose(root * noisy - rest * v, target, atol=1e-4)
+    assert (t[paired] >= 200).all()
+    assert ((weight > 0) & (weight <= 1)).all()
+
+
+def test_a_pair_is_one_layout_in_two_looks_and_its_caption_is_never_empty(latents):
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        source, target, part, words, paired = draw_sample(latents, rng, 16, Mix(pairs=1.0, patches=0.0, empty=1.0))
+        found = [
+            int(np.flatnonzero((latents.reshape(-1, 4, 16, 16) == x).all(axis=(1, 2, 3)))[0]) for x in (source, target)
+        ]
+        assert found[0] // LOOKS == found[1] // LOOKS
+        looks = [group_scenes(k // LOOKS)[k % LOOKS].look for k in found]
+        assert paired == (looks[0] != looks[1])
+        assert bool(words) == paired
+        assert np.ptp(part) == 0
+
+
+def test_a_patch_leaves_the_rest_of_the_picture_as_the_target_has_it(latents):
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        _, _, part, _, paired = draw_sample(latents, rng, 16, Mix(pairs=0.0, patches=1.0))
+        assert paired
+        assert part.max() == 1
+    ellipse = patch(rng, 64)
+    assert (ellipse.min(), ellipse.max()) == (0, 1)
+    assert 0.02 < (ellipse < 0.5).mean() < 0.5
+
+
+def test_windows_are_captioned_with_their_look_alone(latents):
+    rng = np.random.default_rng(3)
+    nouns = {
+        "house",
+        "cottage",
+        "cabin",
+        "oak",
+        "cactus",
+        "lighthouse",
+        "sailboat",
+        "balloon",
+        "meadow",
+        "desert",
+        "lake",
+    }
+    for _ in range(100):
+        source, _, _, words, _ = draw_sample(latents, rng, 8, Mix())
+        assert source.shape == (4, 8, 8)
+        assert not nouns & set(words.replace(",", " ").split())
+
+
+def test_the_facts_of_every_scene_are_listed():
+    for seed in range(50):
+        for scene in group_scenes(seed):
+            named = [names[k] for names, k in zip(FACTS, facts_of(scene), strict=True)]
+            assert named[:4] == [scene.look.style, scene.look.time, scene.look.season, scene.look.weather]
+            assert named[5] == (scene.subject.kind if scene.subject else None)
+
+
+def test_the_text_reaches_the_finest_resolution():
+    """Other words change the picture even where attention to the words is cut off."""
+    torch.manual_seed(0)
+    unet, x = build_unet().eval(), torch.randn(1, 4, 16, 16)
+    for name, parameter in unet.named_parameters():
+        if "attn2.to_out" in name:
+            torch.nn.init.zeros_(parameter)
+    with torch.no_grad():
+        one, other = (unet(x, torch.tensor([500]), torch.randn(1, 77, WIDTH)).sample for _ in range(2))
+    assert (one - other).abs().max() > 1e-4
