@@ -193,11 +193,19 @@ def round_mask(side: int, x: float, y: float, radius: float) -> np.ndarray:
     return (np.clip((radius * side - away) / 4 + 0.5, 0, 1) * 255).astype(np.uint8)
 
 
+def seam(picture: np.ndarray, mask: np.ndarray) -> float:
+    """The gradient along the mask's edge (a ring of 4 px) relative to that of the rest of the picture."""
+    slope = np.hypot(*np.gradient(picture.astype(np.float32).mean(axis=-1)))
+    wide = blur((mask > 127).astype(np.float32), 2)
+    ring = (wide > 0.02) & (wide < 0.98)
+    return float(slope[ring].mean() / max(slope[~ring].mean(), 1e-3))
+
+
 def inpainting(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
-    """Share of inpainted subjects that are recognised in the picture, and the seam's gradient relative
-    to the picture's own."""
+    """Share of inpainted subjects that are recognised in the picture; the seam, and the same figure of the
+    untouched pictures: above 1, since the masks lie across the horizon, where most of the contours are."""
     hits: dict[str, list[bool]] = {kind: [] for _, kind in INPAINTS}
-    ratios = []
+    seams, untouched = [], []
     for k in range(count):
         prompt, kind = INPAINTS[k % len(INPAINTS)]
         look = {"time": "night" if kind == "moon" else "day", "weather": "clear", "style": "photo"}
@@ -221,12 +229,10 @@ def inpainting(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
             hits[kind].append(bool(np.quantile(inside, 0.97) > 170 and np.median(inside) < 90))
         else:
             hits[kind].append(verdicts(judge, [made])[0].subjects[kind] > 0.5)
-        tone = made.astype(np.float32).mean(axis=-1)
-        slope = np.hypot(*np.gradient(tone))
-        wide = blur((mask > 127).astype(np.float32), 2)
-        ring = (wide > 0.02) & (wide < 0.98)
-        ratios.append(slope[ring].mean() / max(slope[~ring].mean(), 1e-3))
-    return {**{kind: float(np.mean(found)) for kind, found in hits.items()}, "seam": float(np.mean(ratios))}
+        seams.append(seam(made, mask))
+        untouched.append(seam(picture, mask))
+    found = {kind: float(np.mean(one)) for kind, one in hits.items()}
+    return {**found, "seam": float(np.mean(seams)), "untouched": float(np.mean(untouched))}
 
 
 def speed(folder: Path, cfg_scale: float) -> dict[str, float]:
