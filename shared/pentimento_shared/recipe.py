@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from .geometry import Rect, Size
@@ -30,7 +30,8 @@ class Recipe:
     `schedule` are what "Automatic" came to. `steps_run` is how many steps the model took, `start` where on the training
     schedule (0..1) it started. `size` is the picture's, `work_size` the model's, both px. `canvas` and `context` say
     where the sent picture lies in the document. `source` and `mask` are SHA-256 of the sent pixels (hex), None where
-    the task has none. `parent` is the id of the recipe of the layer that this one refines.
+    the task has none. `parent` is the id of the recipe of the layer that this one refines. `written` holds those
+    settings as they were written that styles, wildcards or comments have made into what `settings` has.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Recipe:
     parent: str | None = None
     software: str = ""
     created: str = ""
+    written: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -72,7 +74,7 @@ class Recipe:
                 f"This recipe has version {data.get('pentimento')!r}; this software reads version {VERSION}."
             )
         values = {key: value for key, value in data.items() if key != "pentimento"}
-        known = {field.name for field in fields(cls)}
+        known = {known.name for known in fields(cls)}
         required = {"id", "task", "settings", "model", "sampler", "schedule", "steps_run", "start", *_SHAPES}
         if unknown := sorted(values.keys() - known):
             raise RecipeError(f"This recipe has fields that this software does not know: {', '.join(unknown)}.")
@@ -128,6 +130,7 @@ def _lists(recipe: Recipe) -> dict[str, Any]:
     return {
         **{name: list(getattr(recipe, name)) for name in _SHAPES},
         "settings": dict(recipe.settings),
+        "written": dict(recipe.written),
         "model": dict(recipe.model),
     }
 
@@ -138,6 +141,12 @@ def _check_types(values: Mapping[str, Any]) -> None:
     for name in ("source", "mask", "parent"):
         _expect(isinstance(values.get(name), (str, type(None))), name, "text or null")
     _expect(isinstance(values["settings"], dict), "settings", "an object")
+    written = values.get("written", {})
+    _expect(
+        isinstance(written, dict) and all(isinstance(value, (str, int, float, bool)) for value in written.values()),
+        "written",
+        "an object of plain values",
+    )
     model = values["model"]
     _expect(
         isinstance(model, dict) and all(isinstance(value, str) for value in model.values()),

@@ -116,7 +116,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         name="prompt",
         label="Prompt",
-        help="What the picture shall show, in words.",
+        help="What the picture shall show, in words. (words:1.3) weigh more, [words] less.",
         kind="text",
         default="",
         group="prompt",
@@ -132,6 +132,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         group="prompt",
         maximum=20_000,
         advanced=False,
+    ),
+    Setting(
+        name="styles",
+        label="Styles",
+        help="Names of styles, separated by commas; each adds its words to both prompts.",
+        kind="string",
+        default="",
+        group="prompt",
+        maximum=1000,
     ),
     Setting(
         name="strength",

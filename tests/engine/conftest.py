@@ -13,6 +13,7 @@ import torch
 from pentimento.engine.arrays import to_pixels
 from pentimento.engine.engine import Engine
 from pentimento.engine.models import ModelLibrary
+from pentimento.engine.prompts.resolving import PromptFiles
 from pentimento.engine.request import Event, Request, Result
 from pentimento_shared.pixels import Pixels
 from pentimento_shared.settings import Task, validate
@@ -47,10 +48,11 @@ class Studio:
 
 
 @pytest.fixture(scope="session")
-def studio(tiny_model: Path) -> Studio:
+def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
     # One thread: on a busy machine two threads that wait for each other are slower than one.
     torch.set_num_threads(1)
-    return Studio(Engine(ModelLibrary([tiny_model.parent]), device="cpu"))
+    files = PromptFiles.below(tmp_path_factory.mktemp("words"))
+    return Studio(Engine(ModelLibrary([tiny_model.parent]), device="cpu", prompt_files=files))
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pentimento.engine.coding import encode_prompts
 from pentimento.engine.denoise import Source, Step, denoise, noise_for
+from pentimento.engine.prompts.guidance import Encoder
+from pentimento.engine.prompts.resolving import PromptReader
 from pentimento.engine.samplers import SAMPLERS, make_plan
 
 SHAPE = (4, 16, 16)
@@ -16,6 +17,8 @@ SHAPE = (4, 16, 16)
 def run(studio):
     """run(selection, sampler, strength, seeds) -> (source latents, result latents, steps reported)."""
     model = studio.engine.model(studio.engine.library.get("tiny"))
+    written = {"prompt": "a lake", "negative_prompt": "", "styles": ""}
+    prompts = PromptReader(studio.engine.prompt_files).read(written, 0)
     source = torch.randn((1, *SHAPE), generator=torch.Generator().manual_seed(3))
 
     @torch.inference_mode()
@@ -25,7 +28,7 @@ def run(studio):
         result = denoise(
             model,
             plan,
-            embeds=encode_prompts(model, "a lake", "", 7, 1),
+            conditions=[Encoder(model, 1, plan.count).conditions(prompts, 7)] * len(seeds),
             cfg_scale=7,
             seeds=seeds,
             latent_shape=SHAPE,

@@ -8,7 +8,7 @@ import pytest
 from pentimento.engine.arrays import to_array, to_pixels
 from pentimento.engine.compose import composite
 from pentimento.engine.masks import bounds
-from pentimento.engine.request import Notice, Preview, Progress, Region, Request, Result
+from pentimento.engine.request import Preview, Progress, Region, Request, Result
 from pentimento.engine.samplers import SAMPLERS
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.recipe import Recipe
@@ -143,12 +143,6 @@ def test_progress_never_falls_and_ends_at_1_and_previews_are_jpegs(studio, pictu
     previews = [event for event in events if isinstance(event, Preview)]
     assert {event.index for event in previews} == {0, 1}
     assert all(event.jpeg.startswith(b"\xff\xd8") for event in previews)
-
-
-def test_a_prompt_beyond_the_models_reach_is_told(studio):
-    notices = [event.text for event in studio.events("txt2img", prompt="tree " * 3000) if isinstance(event, Notice)]
-    assert len(notices) == 1
-    assert notices[0].startswith("prompt: the model reads the first 75 of its ")
 
 
 @pytest.mark.parametrize("prompt", ["", "🏔️🌊", "日本の海", "\x00\n\t"])

@@ -55,7 +55,7 @@ def recipe_lines(recipe: Mapping[str, Any]) -> list[str]:
     names = {key: "place" if key == "context" else key for key in recipe if key not in ("settings", "pentimento")}
     rest = {names[key]: recipe[key] for key in (*_ORDER, *recipe) if key in names}
     return [
-        f"{key + ':':<18} {_shown(value)}" for key, value in {**settings, **rest}.items() if value not in (None, "")
+        f"{key + ':':<18} {_shown(value)}" for key, value in {**settings, **rest}.items() if value not in (None, "", {})
     ]
 
 

@@ -10,6 +10,7 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from .loading import LoadedModel
+from .prompts.guidance import Conditions, guided
 from .samplers import Plan, scheduler_for
 
 PIPELINES: Final[dict[str, type[Any]]] = {"sd15": StableDiffusionPipeline}
@@ -54,7 +55,7 @@ def denoise(
     model: LoadedModel,
     plan: Plan,
     *,
-    embeds: tuple[torch.Tensor, torch.Tensor | None],
+    conditions: Sequence[Conditions],
     cfg_scale: float,
     seeds: Sequence[int],
     latent_shape: tuple[int, int, int],
@@ -63,10 +64,10 @@ def denoise(
 ) -> torch.Tensor:
     """Latents [n, c, h, w] (float32, scaled as the model's UNet has them), one picture per seed.
 
-    `embeds` are the positive and negative prompt's [1, tokens, width]; the negative is None at CFG scale 1. Without a
-    source the latents start from pure noise, as they do at strength 1. With a selection each latent px of mask value m
-    is held at the noised source until the remaining noise fraction falls to m (differential diffusion, Levin and Fried,
-    arXiv 2306.00950); the noise of the held part is that of the start. `on_step` may raise to stop the loop.
+    `conditions` are each picture's own, for the plan's steps. Without a source the latents start from pure noise, as
+    they do at strength 1. With a selection each latent px of mask value m is held at the noised source until the
+    remaining noise fraction falls to m (differential diffusion, Levin and Fried, arXiv 2306.00950); the noise of the
+    held part is that of the start. `on_step` may raise to stop the loop.
     """
     noise, generators = noise_for(seeds, latent_shape)
     noise = noise.to(model.device)
@@ -74,8 +75,9 @@ def denoise(
     # Never passed on by the pipeline: its own configuration would bring back the model's sigmas.
     config = model.components["scheduler"].config
     scheduler = scheduler_for(plan, config)
+    unet = _Guided(model.components["unet"], conditions, cfg_scale)
     pipeline = PIPELINES[model.info.family](
-        **{**model.components, "scheduler": scheduler}, requires_safety_checker=False
+        **{**model.components, "scheduler": scheduler, "unet": unet}, requires_safety_checker=False
     )
     pipeline.set_progress_bar_config(disable=True)
 
@@ -85,15 +87,15 @@ def denoise(
         on_step(Step(index + 1, plan.count, scheduler.denoised.float()))
         return tensors
 
-    positive, negative = (None if part is None else part.expand(len(seeds), -1, -1) for part in embeds)
     factor = pipeline.vae_scale_factor
     result = pipeline(
-        prompt_embeds=positive,
-        negative_prompt_embeds=negative,
+        # Only their number and type are looked at.
+        prompt_embeds=torch.cat([each.positives[0].embeds[0][:, :1] for each in conditions]),
         height=latent_shape[1] * factor,
         width=latent_shape[2] * factor,
         num_inference_steps=plan.count,
-        guidance_scale=cfg_scale,
+        # Guidance is within the UNet as this pipeline sees it; a distilled one is told the scale and guides itself.
+        guidance_scale=cfg_scale if unet.distilled else 1.0,
         generator=generators,
         latents=_start(plan, noise, keep).to(model.dtype),
         output_type="latent",
@@ -101,6 +103,33 @@ def denoise(
         callback_on_step_end_tensor_inputs=["latents"],
     )
     return result.images.float()
+
+
+class _Guided:
+    """The UNet as the pipeline sees it, asked once an evaluation: under the conditions of the step that runs.
+
+    The pipeline's own guidance knows one prompt that stays the same, and prompts of one length.
+    """
+
+    def __init__(self, unet: Any, conditions: Sequence[Conditions], cfg_scale: float) -> None:
+        self.config, self.dtype = unet.config, unet.dtype
+        self.distilled = unet.config.time_cond_proj_dim is not None
+        self._unet = unet
+        self._conditions, self._cfg_scale = conditions, 1.0 if self.distilled else cfg_scale
+        self._step = 0
+
+    def __call__(
+        self, latents: torch.Tensor, timestep: Any, timestep_cond: torch.Tensor | None = None, **_: Any
+    ) -> tuple[torch.Tensor]:
+        def predict(pictures: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
+            scale = None if timestep_cond is None else timestep_cond[:1].expand(len(pictures), -1)
+            return self._unet(pictures, timestep, encoder_hidden_states=embeds, timestep_cond=scale, return_dict=False)[
+                0
+            ]
+
+        output = guided(predict, latents, self._conditions, self._cfg_scale, self._step)
+        self._step += 1
+        return (output,)
 
 
 def _start(plan: Plan, noise: torch.Tensor, keep: _Keep | None) -> torch.Tensor:

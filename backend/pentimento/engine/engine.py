@@ -6,7 +6,7 @@ import gc
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,14 +20,16 @@ from pentimento_shared.recipe import Recipe
 from .. import __version__
 from .arrays import Float, from_float, from_rgb, to_array, to_pixels
 from .canvas import Canvas, prepare
-from .coding import count_tokens, decode_pictures, encode_picture, encode_prompts
+from .coding import decode_pictures, encode_picture
 from .color import matched, ring_around
 from .denoise import Source, Step, denoise
 from .loading import LoadedModel, load
 from .masks import latent_selection
 from .models import ModelInfo, ModelLibrary
 from .preview import Map, preview_map, render_preview
-from .request import Cancelled, Event, Notice, Preview, Progress, Request, Result
+from .prompts.guidance import Conditions, Encoder
+from .prompts.resolving import WRITTEN, PromptFiles, PromptReader, Prompts
+from .request import Cancelled, Event, Preview, Progress, Request, Result
 from .resample import mask_to_work, to_context, to_work
 from .samplers import Plan, make_plan, resolve_schedule, steps_to_run
 from .streaming import stream
@@ -42,9 +44,10 @@ Emit = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class _Job:
-    """A request with everything that is known before the first picture."""
+    """A request with everything that is known before the first picture. `prompts` are each picture's own."""
 
     request: Request
+    prompts: tuple[Prompts, ...]
     canvas: Canvas
     info: ModelInfo
     layout: Layout
@@ -56,10 +59,14 @@ class _Job:
 
 
 class Engine:
-    """Runs one request at a time. `device` is "auto" (CUDA, else Apple's MPS, else CPU) or a torch device's name."""
+    """Runs one request at a time. `device` is "auto" (CUDA, else Apple's MPS, else CPU) or a torch device's name.
 
-    def __init__(self, library: ModelLibrary, device: str = "auto") -> None:
+    `prompt_files` are what prompts may call for by name; without it those in the user's data folder.
+    """
+
+    def __init__(self, library: ModelLibrary, device: str = "auto", prompt_files: PromptFiles | None = None) -> None:
         self.library = library
+        self.prompt_files = prompt_files or PromptFiles.standard()
         self.device = torch.device(_best_device() if device == "auto" else device)
         self._model: LoadedModel | None = None
         self._preview_map: Map | None = None
@@ -110,7 +117,7 @@ class _Run:
         self._engine = engine
         self._emit = emit
         self._cancelled = cancelled
-        self._job = _plan_job(engine.library, request)
+        self._job = _plan_job(engine, request)
 
     def run(self) -> None:
         request, job = self._job.request, self._job
@@ -122,15 +129,14 @@ class _Run:
         model = self._engine.model(job.info)
         linear = self._engine.preview_map(model)
         self._stage(Progress("encode", LOADED))
-        self._tell_of_long_prompts(model)
-        prompts = self._prompts(model)
-        source = self._source(model)
         plan = self._plan(model)
+        conditions = self._conditions(model, plan)
+        source = self._source(model)
         # A CPU gains nothing from a batch, and alone each picture is the same to the last bit.
         together = 1 if model.device.type == "cpu" else int(request.settings["batch_size"])
         for first in range(0, len(request.seeds), together):
             batch = range(first, min(first + together, len(request.seeds)))
-            latents = self._sample(model, plan, prompts, source, batch, linear)
+            latents = self._sample(model, plan, conditions, source, batch, linear)
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, SAMPLED)))
             pictures = decode_pictures(model, latents)
             self._check()
@@ -151,23 +157,12 @@ class _Run:
         own = (done - ENCODED) / (1 - ENCODED)
         return ENCODED + (1 - ENCODED) * (first + (end - first) * own) / len(self._job.request.seeds)
 
-    def _tell_of_long_prompts(self, model: LoadedModel) -> None:
-        for name in ("prompt", "negative_prompt"):
-            count, most = count_tokens(model, str(self._job.request.settings[name]))
-            if count > most:
-                self._emit(
-                    Notice(f"{name}: the model reads the first {most} of its {count} tokens; the rest is left out.")
-                )
-
-    def _prompts(self, model: LoadedModel) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _conditions(self, model: LoadedModel, plan: Plan) -> list[Conditions]:
+        """What guides each picture."""
         settings = self._job.request.settings
-        return encode_prompts(
-            model,
-            str(settings["prompt"]),
-            str(settings["negative_prompt"]),
-            float(settings["cfg_scale"]),
-            int(settings["clip_skip"]),
-        )
+        encoder = Encoder(model, int(settings["clip_skip"]), plan.count)
+        cfg_scale = float(settings["cfg_scale"])
+        return [encoder.conditions(prompts, cfg_scale) for prompts in self._job.prompts]
 
     def _source(self, model: LoadedModel) -> Source | None:
         canvas, layout = self._job.canvas, self._job.layout
@@ -194,7 +189,7 @@ class _Run:
         self,
         model: LoadedModel,
         plan: Plan,
-        prompts: tuple[torch.Tensor, torch.Tensor | None],
+        conditions: Sequence[Conditions],
         source: Source | None,
         batch: range,
         linear: Map,
@@ -222,7 +217,7 @@ class _Run:
         return denoise(
             model,
             plan,
-            embeds=prompts,
+            conditions=conditions[batch.start : batch.stop],
             cfg_scale=float(settings["cfg_scale"]),
             seeds=seeds,
             latent_shape=shape,
@@ -231,12 +226,14 @@ class _Run:
         )
 
 
-def _plan_job(library: ModelLibrary, request: Request) -> _Job:
-    info = library.get(str(request.settings["model"]))
+def _plan_job(engine: Engine, request: Request) -> _Job:
+    info = engine.library.get(str(request.settings["model"]))
     info.check(request.settings)
+    reader = PromptReader(engine.prompt_files)
+    prompts = tuple(reader.read(request.settings, seed) for seed in request.seeds)
     canvas = prepare(request)
     layout = work_layout(canvas.context.size, info.native_size.area, info.max_pixels, info.multiple)
-    return _Job(request, canvas, info, layout, datetime.now(UTC).isoformat(timespec="seconds"))
+    return _Job(request, prompts, canvas, info, layout, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def _schedule(settings: Mapping[str, object], info: ModelInfo) -> str:
@@ -270,10 +267,12 @@ def _mask_pixels(canvas: Canvas) -> Pixels | None:
 def _recipe(job: _Job, index: int, model_hash: str, steps_run: int) -> Recipe:
     request, canvas = job.request, job.canvas
     alone = {"seed": request.seeds[index], "batch_size": 1, "batch_count": 1}
+    settings = {**job.prompts[index].settings(request.settings), **alone}
     return Recipe(
         id=uuid.uuid4().hex,
         task=request.task,
-        settings={**request.settings, **alone},
+        settings=settings,
+        written={name: value for name in WRITTEN if (value := request.settings[name]) != settings[name]},
         model={"id": job.info.id, "name": job.info.name, "hash": model_hash},
         sampler=str(request.settings["sampler"]),
         schedule=_schedule(request.settings, job.info),

@@ -1,0 +1,57 @@
+"""What a prompt says at each step: the tree of the grammar flattened to plain pieces of one weight each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .grammar import Alternate, Break, Edit, Node, Nodes, Text, Weighted
+
+
+class Piece(NamedTuple):
+    """Words of one weight."""
+
+    text: str
+    weight: float = 1.0
+
+
+Flat = tuple[tuple[Piece, ...], ...]
+"""The pieces between one BREAK and the next. Neighbours have different weights: words only meet where those change."""
+
+
+def flatten(nodes: Nodes, step: int, steps: int) -> Flat:
+    """What `nodes` come to at `step` (0..) of the `steps` that run."""
+    stretches: list[list[Piece]] = [[]]
+    for found in _leaves(nodes, 1.0, step, steps):
+        pieces = stretches[-1]
+        if found is None:
+            stretches.append([])
+        elif pieces and pieces[-1].weight == found.weight:
+            pieces[-1] = Piece(pieces[-1].text + found.text, found.weight)
+        else:
+            pieces.append(found)
+    return tuple(tuple(stretch) for stretch in stretches)
+
+
+def _leaves(nodes: Sequence[Node], weight: float, step: int, steps: int) -> Iterator[Piece | None]:
+    """The pieces in their order, None for each BREAK."""
+    for node in nodes:
+        if isinstance(node, Text):
+            yield Piece(node.text, weight)
+        elif isinstance(node, Break):
+            yield None
+        elif isinstance(node, Weighted):
+            yield from _leaves(node.content, weight * node.weight, step, steps)
+        elif isinstance(node, Edit):
+            yield from _leaves(node.before if step < _switch(node, steps) else node.after, weight, step, steps)
+        elif isinstance(node, Alternate):
+            yield from _leaves(node.options[step % len(node.options)], weight, step, steps)
+
+
+def _switch(edit: Edit, steps: int) -> int:
+    """How many steps run before an edit changes its words."""
+    if isinstance(edit.when, int):
+        return edit.when
+    # 0.29 of 100 steps is 28.999999999999996 in binary: rounding keeps such hairs from costing a step.
+    return math.floor(round(edit.when * steps, 9))

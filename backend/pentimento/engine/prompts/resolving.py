@@ -1,0 +1,132 @@
+"""From the prompts as they were written to those of one picture: comments out, styles in, wildcards drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pentimento_shared.places import data_folder
+from pentimento_shared.settings import Value
+
+from .grammar import Nodes, Part, parse
+from .styles import FIELD, PLACE, Style, chosen, read_styles
+from .tracing import Copy, Traced
+from .wildcard_files import WildcardFolder
+from .wildcards import draw
+
+WRITTEN: Final = ("prompt", "negative_prompt", FIELD)
+"""The settings that say what was written; a picture's own prompts come of them and its seed."""
+EMBEDDING_SUFFIXES: Final = (".safetensors", ".pt", ".bin")
+_COMMENT: Final = re.compile(r"(?P<escape>\\[][(){}|:<>#_\\])|#[^\n]*")
+
+
+@dataclass(frozen=True)
+class PromptFiles:
+    """Where the files lie that prompts may call for by name."""
+
+    wildcards: Path
+    styles: Path
+    embeddings: Path
+
+    @classmethod
+    def standard(cls) -> PromptFiles:
+        """Those in the user's data folder."""
+        return cls.below(data_folder())
+
+    @classmethod
+    def below(cls, folder: Path) -> PromptFiles:
+        return cls(folder / "wildcards", folder / "styles.csv", folder / "embeddings")
+
+
+class Prompts(NamedTuple):
+    """The prompts of one picture. The texts make the same trees again, whatever becomes of the files."""
+
+    prompt: tuple[Part, ...]
+    negative: Nodes
+    prompt_text: str
+    negative_text: str
+
+    def settings(self, written: Mapping[str, Value]) -> dict[str, Value]:
+        """`written` with the texts of this picture, and the styles that are now part of them taken out."""
+        return {**written, "prompt": self.prompt_text, "negative_prompt": self.negative_text, FIELD: ""}
+
+
+class PromptReader:
+    """Reads the prompts of a job's settings. Each file is read at most once, when it is called for."""
+
+    def __init__(self, files: PromptFiles) -> None:
+        self._files = files
+        self._wildcards = WildcardFolder(files.wildcards)
+        self._styles: tuple[Style, ...] | None = None
+
+    def read(self, settings: Mapping[str, Value], seed: int) -> Prompts:
+        """The prompts of the picture with that seed. Raises PromptError, or SettingError for a style."""
+        styles = self._chosen(str(settings[FIELD]))
+        prompt = self._resolved(settings, "prompt", [style.prompt for style in styles], seed)
+        negative = self._resolved(settings, "negative_prompt", [style.negative_prompt for style in styles], seed)
+        parts, (away, *more) = parse(prompt), parse(negative)
+        if more:
+            problem = 'AND joins prompts, and a negative prompt is only one. Write "and" for the word.'
+            index = re.search(r"\bAND\b", negative.text)
+            raise negative.error(index.start() if index else 0, problem, "one prompt")
+        return Prompts(parts, away.content, prompt.text, negative.text)
+
+    def _chosen(self, names: str) -> tuple[Style, ...]:
+        if not names.strip():
+            return ()
+        if self._styles is None:
+            self._styles = read_styles(self._files.styles)
+        return chosen(names, self._styles, self._files.styles)
+
+    def _resolved(self, settings: Mapping[str, Value], field: str, styles: Sequence[str], seed: int) -> Traced:
+        text = without_comments(Traced.of(field, str(settings[field])))
+        for style in styles:
+            text = with_style(text, style)
+        text = draw(text, seed, self._wildcards)
+        self._refuse_embeddings(text)
+        return text
+
+    def _refuse_embeddings(self, text: Traced) -> None:
+        """An embedding's name is a bare word; where such a file lies ready, the word is not meant as a word."""
+        if not self._files.embeddings.is_dir():
+            return
+        for path in sorted(self._files.embeddings.rglob("*")):
+            if path.suffix not in EMBEDDING_SUFFIXES or not path.stem:
+                continue
+            found = re.search(rf"(?<![\w-]){re.escape(path.stem)}(?![\w-])", text.text, re.IGNORECASE)
+            if found:
+                problem = f"{found[0]} names the embedding {path.name}, and embeddings cannot be used yet. Take it out."
+                raise text.error(found.start(), problem, "words that name no file in the folder of embeddings")
+
+
+def without_comments(source: Traced) -> Traced:
+    """The text without what stands between a # and the end of its line."""
+    comments = [found for found in _COMMENT.finditer(source.text) if not found["escape"]]
+    if not comments:
+        return source
+    copy = Copy(source)
+    last = 0
+    for found in comments:
+        copy.keep(last, found.start())
+        last = found.end()
+    copy.keep(last, len(source.text))
+    return copy.done()
+
+
+def with_style(source: Traced, words: str) -> Traced:
+    """The text with a style's words: around it where they have {prompt}, else behind it after a comma."""
+    style = without_comments(Traced.of(source.field, words)).text
+    if not style.strip():
+        return source
+    copy = Copy(source)
+    if PLACE not in style:
+        style = f"{PLACE}, {style.strip()}" if source.text.strip() else style.strip()
+    for number, part in enumerate(style.split(PLACE)):
+        if number:
+            copy.append(source)
+        # A style has no place of its own in what was written: an error in it points to the prompt's beginning.
+        copy.append(source.replaced(part, 0))
+    return copy.done()

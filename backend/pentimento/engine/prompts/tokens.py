@@ -1,0 +1,65 @@
+"""From words to the tokens that a CLIP text encoder reads: chunks of 75, each token with its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from .flattening import Flat
+
+MARKS: Final = 2
+"""Tokens of a chunk that hold its start and end."""
+COMMA_REACH: Final = 20
+"""How far from the end of a full chunk a comma may lie for the chunk to end there, as in AUTOMATIC1111."""
+
+
+class Token(NamedTuple):
+    """A token's number in the vocabulary, and what its embedding is multiplied by."""
+
+    id: int
+    weight: float
+
+
+Chunk = tuple[Token, ...]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How a model reads text: `encode` gives the ids of words, without marks; `room` is a chunk's most tokens."""
+
+    encode: Callable[[str], Sequence[int]]
+    room: int
+
+    @property
+    def comma(self) -> int | None:
+        """The id of a comma that stands alone, None where it is not one token."""
+        ids = self.encode(",")
+        return ids[0] if len(ids) == 1 else None
+
+
+def chunks(flat: Flat, vocabulary: Vocabulary) -> tuple[Chunk, ...]:
+    """The chunks of a prompt, at least one, which may be empty. BREAK ends one; a last one without words is left out.
+
+    A stretch that is longer than a chunk is cut behind a comma near the end, so that what belongs together stays.
+    """
+    found: list[Chunk] = []
+    comma = vocabulary.comma
+    for number, pieces in enumerate(flat):
+        tokens = [Token(id, piece.weight) for piece in pieces for id in vocabulary.encode(piece.text)]
+        if tokens or number < len(flat) - 1 or not found:
+            found.extend(_cut(tokens, vocabulary.room, comma))
+    return tuple(found)
+
+
+def _cut(tokens: Sequence[Token], room: int, comma: int | None) -> list[Chunk]:
+    parts: list[Chunk] = []
+    start = 0
+    while len(tokens) - start > room:
+        end = start + room
+        if tokens[end].id != comma:
+            near = range(end - 1, max(start, end - COMMA_REACH) - 1, -1)
+            end = next((k + 1 for k in near if tokens[k].id == comma), end)
+        parts.append(tuple(tokens[start:end]))
+        start = end
+    return [*parts, tuple(tokens[start:])]
