@@ -266,6 +266,9 @@ def test_openapi_names_every_route_and_setting(server: ServerProcess) -> None:
         "/jobs/{id}/events",
         "/jobs/{id}/preview",
         "/jobs/{id}/images/{k}",
+        "/prompts/check",
+        "/styles",
+        "/styles/{name}",
     }
     for task in TASKS:
         properties = document["components"]["schemas"][f"Settings_{task}"]["properties"]

@@ -12,6 +12,7 @@ from pentimento import __version__
 from .failures import FAILED, Failure
 from .jobs import fetch, img2img, inpaint, txt2img
 from .plugins import plugins
+from .prompts import prompt, styles
 
 
 class _InOrder(click.Group):
@@ -37,7 +38,7 @@ def serve(listen: str | None, port: int | None) -> None:
     run(listen, port)
 
 
-for _command in (img2img, inpaint, txt2img, fetch, plugins):
+for _command in (img2img, inpaint, txt2img, fetch, prompt, styles, plugins):
     cli.add_command(_command)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from pentimento_shared.settings import Setting, SettingError, Task, Value, settings_for
+from pentimento_shared.settings import SETTINGS, Setting, SettingError, Task, Value, settings_for
 
 POSITIONAL: Final = ("prompt",)
 """Rows that are arguments of the command and not options."""
@@ -60,6 +60,11 @@ def setting_options(task: Task) -> Callable[[_F], _F]:
         return command
 
     return decorate
+
+
+def setting_option(name: str) -> Callable[[_F], _F]:
+    """A decorator that gives a click command the option of one row; as in `setting_options` None when not given."""
+    return _option(next(row for row in SETTINGS if row.name == name))
 
 
 def _option(row: Setting) -> Callable[[_F], _F]:

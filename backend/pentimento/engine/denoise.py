@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,7 +75,7 @@ def denoise(
     # Never passed on by the pipeline: its own configuration would bring back the model's sigmas.
     config = model.components["scheduler"].config
     scheduler = scheduler_for(plan, config)
-    unet = _Guided(model.components["unet"], conditions, cfg_scale)
+    unet = _Guided(model.components["unet"], conditions, cfg_scale, range(plan.count))
     pipeline = PIPELINES[model.info.family](
         **{**model.components, "scheduler": scheduler, "unet": unet}, requires_safety_checker=False
     )
@@ -106,17 +106,18 @@ def denoise(
 
 
 class _Guided:
-    """The UNet as the pipeline sees it, asked once an evaluation: under the conditions of the step that runs.
+    """The UNet as the pipeline sees it: guided by the conditions of the step that runs.
 
-    The pipeline's own guidance knows one prompt that stays the same, and prompts of one length.
+    The pipeline's own guidance knows one prompt that stays the same, and prompts of one length. `steps` has the step
+    (0..) that each call belongs to.
     """
 
-    def __init__(self, unet: Any, conditions: Sequence[Conditions], cfg_scale: float) -> None:
+    def __init__(self, unet: Any, conditions: Sequence[Conditions], cfg_scale: float, steps: Iterable[int]) -> None:
         self.config, self.dtype = unet.config, unet.dtype
         self.distilled = unet.config.time_cond_proj_dim is not None
         self._unet = unet
         self._conditions, self._cfg_scale = conditions, 1.0 if self.distilled else cfg_scale
-        self._step = 0
+        self._steps = iter(steps)
 
     def __call__(
         self, latents: torch.Tensor, timestep: Any, timestep_cond: torch.Tensor | None = None, **_: Any
@@ -127,9 +128,7 @@ class _Guided:
                 0
             ]
 
-        output = guided(predict, latents, self._conditions, self._cfg_scale, self._step)
-        self._step += 1
-        return (output,)
+        return (guided(predict, latents, self._conditions, self._cfg_scale, next(self._steps)),)
 
 
 def _start(plan: Plan, noise: torch.Tensor, keep: _Keep | None) -> torch.Tensor:

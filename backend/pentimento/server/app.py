@@ -6,7 +6,7 @@ from flask import Flask, Response, request
 
 from . import problems
 from .guard import CHALLENGE, SECURITY_HEADERS
-from .routes import PREFIX, about, events, images, jobs
+from .routes import PREFIX, about, events, images, jobs, prompts
 from .services import KEY, Services, services
 from .transport import MAX_BODY
 from .uploads import MAX_FIELD, MAX_PARTS, UploadRequest, discard_drafts
@@ -27,7 +27,7 @@ def create_app(parts: Services, log_name: str) -> Flask:
     app.after_request(_secure)
     app.teardown_request(discard_drafts)
     problems.install(app, log_name)
-    for routes in (about, jobs, events, images):
+    for routes in (about, jobs, events, images, prompts):
         app.register_blueprint(routes.blueprint, url_prefix=PREFIX)
     return app
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pentimento
+from pentimento.engine.prompts.resolving import PROMPTS
 from pentimento.jobs.records import State
 from pentimento_shared.settings import TASKS, json_schema
 
 from .routes import PREFIX
+from .routes.prompts import CHECKED, STYLE_FIELDS
 from .submission import MAX_WORDS, PICTURES
 
 _JSON: Final = "application/json"
@@ -61,6 +63,17 @@ def _paths() -> dict[str, Any]:
         "/jobs/{id}/events": {"parameters": [_path("id")], "get": _events()},
         "/jobs/{id}/preview": {"parameters": [_path("id")], "get": _preview()},
         "/jobs/{id}/images/{k}": {"parameters": [_path("id"), _path("k", _WHOLE)], "get": _image()},
+        "/prompts/check": {
+            "post": _operation(
+                "check_prompts", "Counts tokens and finds faults.", "Checked", 400, 413, 415, 422, body="Check"
+            )
+        },
+        "/styles": {"get": _operation("styles", "The styles.", "Styles", 422)},
+        "/styles/{name}": {
+            "parameters": [_path("name")],
+            "put": _operation("save_style", "Keeps a style.", "Style", 400, 413, 415, 422, 507, body="StyleWords"),
+            "delete": _operation("remove_style", "Takes a style out.", "Styles", 422, 507),
+        },
     }
 
 
@@ -70,10 +83,14 @@ def _operation(
     schema: str | None,
     *problems: int,
     parameters: list[dict[str, Any]] | None = None,
+    body: str | None = None,
 ) -> dict[str, Any]:
     content = {"schema": _ref(schema) if schema else {"type": "object"}}
     answer = {"description": summary, "content": {_JSON: content}}
-    return _with_problems({"operationId": name, "summary": summary}, {"200": answer}, problems, parameters)
+    about: dict[str, Any] = {"operationId": name, "summary": summary}
+    if body:
+        about["requestBody"] = {"required": True, "content": {_JSON: {"schema": _ref(body)}}}
+    return _with_problems(about, {"200": answer}, problems, parameters)
 
 
 def _with_problems(
@@ -192,6 +209,7 @@ def _schemas() -> dict[str, Any]:
             "worker",
         ),
         "Settings": {"type": "object", "required": ["model", "tasks", "settings"]},
+        **_prompt_schemas(),
         "Models": {"type": "object", "required": ["models", "engine"]},
         "Problem": {
             "type": "object",
@@ -206,6 +224,34 @@ def _schemas() -> dict[str, Any]:
                 "allowed": _text(),
             },
         },
+    }
+
+
+def _prompt_schemas() -> dict[str, Any]:
+    rows: Any = json_schema("txt2img")["properties"]
+    words = {name: rows[name] for name in STYLE_FIELDS}
+    whole_or_null = {"type": ["integer", "null"], "minimum": 0}
+    fault = _object(
+        {"detail": _text(), "position": {"type": "integer", "minimum": 1}, "expected": _text()},
+        "detail",
+        "position",
+        "expected",
+    )
+    prompt: dict[str, Any] = {
+        "tokens": whole_or_null,
+        "limit": whole_or_null,
+        "chunks": whole_or_null,
+        "resolved": _text(null=True),
+        "error": {"anyOf": [fault, {"type": "null"}]},
+    }
+    checked = {"model": _text(), "seed": _WHOLE, "chunk": _WHOLE, **dict.fromkeys(PROMPTS, _object(prompt, *prompt))}
+    style = {"name": _text(), **words}
+    return {
+        "Check": _object({name: rows[name] for name in CHECKED}),
+        "Checked": _object(checked, *checked),
+        "StyleWords": _object(words),
+        "Style": _object(style, *style),
+        "Styles": _object({"file": _text(), "styles": _array(_ref("Style"))}, "file", "styles"),
     }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from flask import current_app
 
 from pentimento.engine.models import ModelLibrary
+from pentimento.engine.prompts.resolving import PromptFiles
+from pentimento.engine.prompts.vocabulary import Vocabularies
 from pentimento.jobs.blobs import Blobs
 from pentimento.jobs.hub import Hub
 from pentimento.jobs.queue import Jobs
@@ -16,6 +19,15 @@ from pentimento.jobs.supervisor import Supervisor
 from .guard import Guard
 
 KEY: Final = "pentimento"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What prompts are read with. `writing` is held by whoever changes one of the files."""
+
+    files: PromptFiles = field(default_factory=PromptFiles.standard)
+    vocabularies: Vocabularies = field(default_factory=Vocabularies)
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Services:
     blobs: Blobs
     supervisor: Supervisor
     library: ModelLibrary
+    words: Words = field(default_factory=Words)
 
 
 def services() -> Services:

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 from flask import Request
 
 from pentimento.engine.models import ModelInfo, ModelLibrary
+from pentimento.engine.prompts.resolving import PromptFiles, PromptReader
 from pentimento.jobs.blobs import Draft
 from pentimento.jobs.records import Submission
 from pentimento_shared.geometry import Rect, Size
@@ -46,9 +47,10 @@ class _Region:
     context: Rect
 
 
-def read(request: Request, library: ModelLibrary) -> Submission:
+def read(request: Request, library: ModelLibrary, prompt_files: PromptFiles) -> Submission:
     """The job that a POST asks for; its pictures are blobs on disk. To be called under `Blobs.hold`.
 
+    Of prompts that differ from picture to picture the first picture's are read; the engine reads all of them.
     Raises Refused, SettingError or EngineError for whatever is wrong with it, and DiskFull; then nothing
     stays.
     """
@@ -61,6 +63,8 @@ def read(request: Request, library: ModelLibrary) -> Submission:
             raise refuse(422, detail, name[:80], None, ", ".join(FIELDS))
     task = _task(document)
     settings = _settings(task, document, library)
+    seeds = _seeds(settings)
+    PromptReader(prompt_files).read(settings, seeds[0])
     _check_parts(task, drafts)
     headers = {name: check_picture(name, draft) for name, draft in drafts.items()}
     if task == "inpaint":
@@ -71,7 +75,7 @@ def read(request: Request, library: ModelLibrary) -> Submission:
     return Submission(
         task=task,
         settings=settings,
-        seeds=_seeds(settings),
+        seeds=seeds,
         fingerprint=_fingerprint(document, blobs),
         key=key,
         image=blobs.get("image"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from .grammar import Alternate, Break, Edit, Node, Nodes, Text, Weighted
@@ -24,14 +25,16 @@ def flatten(nodes: Nodes, step: int, steps: int) -> Flat:
     """What `nodes` come to at `step` (0..) of the `steps` that run."""
     stretches: list[list[Piece]] = [[]]
     for found in _leaves(nodes, 1.0, step, steps):
-        pieces = stretches[-1]
         if found is None:
             stretches.append([])
-        elif pieces and pieces[-1].weight == found.weight:
-            pieces[-1] = Piece(pieces[-1].text + found.text, found.weight)
         else:
-            pieces.append(found)
-    return tuple(tuple(stretch) for stretch in stretches)
+            stretches[-1].append(found)
+    return tuple(tuple(_joined(stretch)) for stretch in stretches)
+
+
+def _joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    for weight, neighbours in groupby(pieces, lambda piece: piece.weight):
+        yield Piece("".join(piece.text for piece in neighbours), weight)
 
 
 def _leaves(nodes: Sequence[Node], weight: float, step: int, steps: int) -> Iterator[Piece | None]:

@@ -37,11 +37,11 @@ class Break:
 
 @dataclass(frozen=True)
 class Weighted:
-    """`content` with all weights in it multiplied by `weight`; `index` is its bracket's place in the text."""
+    """`content` with all weights in it multiplied by `weight`; `at` is its bracket's place in the text."""
 
     content: Nodes
     weight: float
-    index: int = field(default=0, compare=False)
+    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,11 @@ Nodes = tuple[Node, ...]
 
 
 class Part(NamedTuple):
-    """One of the prompts that AND joins, and its weight."""
+    """One of the prompts that AND joins, its weight, and the place of the AND before it in the text."""
 
     content: Nodes
     weight: float = 1.0
+    at: int = 0
 
 
 _TOKEN: Final = re.compile(
@@ -86,10 +87,10 @@ _WHEN: Final = "a share of the steps from 0.0 to 1.0, or a whole number of steps
 
 
 class _Item(NamedTuple):
-    """A piece of a bracket's content: `kind` is "text", "node", "AND" or a mark; `index` its place in the text."""
+    """A piece of a bracket's content: `kind` is "text", "node", "AND" or a mark; `at` its place in the text."""
 
     kind: str
-    index: int
+    at: int
     node: Node
 
 
@@ -110,8 +111,8 @@ def _part(source: Traced, items: Sequence[_Item], joint: _Item) -> Part:
     rest, weight = _take_weight(source, items, 1.0)
     if _is_blank(rest):
         problem = 'AND joins two prompts, and one side of it is empty. Write "and" for the word.'
-        raise source.error(joint.index, problem, "words on both sides of AND")
-    return Part(_nodes(rest), weight)
+        raise source.error(joint.at, problem, "words on both sides of AND")
+    return Part(_nodes(rest), weight, joint.at)
 
 
 def _check_weights(source: Traced, nodes: Nodes, around: float) -> None:
@@ -120,7 +121,7 @@ def _check_weights(source: Traced, nodes: Nodes, around: float) -> None:
             product = around * node.weight
             if abs(product) > MAX_WEIGHT:
                 problem = f"with the brackets around it this comes to a weight of {product:.4g}; allowed: {_WEIGHT}."
-                raise source.error(node.index, problem, _WEIGHT)
+                raise source.error(node.at, problem, _WEIGHT)
             _check_weights(source, node.content, product)
         else:
             for inner in branches(node):
@@ -154,29 +155,29 @@ class _Parser:
                 return items
             elif item.kind == "AND" and opening is not None:
                 problem = 'AND joins whole prompts and cannot stand in brackets. Write "and" for the word.'
-                raise self._source.error(item.index, problem, "AND outside all brackets")
+                raise self._source.error(item.at, problem, "AND outside all brackets")
             else:
                 items.append(item)
         if opening is not None:
             problem = f'this "{opening.kind}" is never closed. {_escape(opening.kind)}'
-            raise self._source.error(opening.index, problem, _CLOSING[opening.kind])
+            raise self._source.error(opening.at, problem, _CLOSING[opening.kind])
         return items
 
     def _bracket(self, opening: _Item, depth: int) -> _Item:
         if depth > MAX_DEPTH:
             problem = f"brackets are nested deeper than {MAX_DEPTH}."
-            raise self._source.error(opening.index, problem, f"at most {MAX_DEPTH} brackets around a word")
+            raise self._source.error(opening.at, problem, f"at most {MAX_DEPTH} brackets around a word")
         items = self.content(opening, depth)
         node = (_square if opening.kind == "[" else _round)(self._source, items, opening)
-        return _Item("node", opening.index, node)
+        return _Item("node", opening.at, node)
 
     def _check_closing(self, item: _Item, opening: _Item | None) -> None:
         if opening is None:
             problem = f'this "{item.kind}" closes no bracket. {_escape(item.kind)}'
-            raise self._source.error(item.index, problem, "a bracket that was opened before")
+            raise self._source.error(item.at, problem, "a bracket that was opened before")
         if _CLOSING[opening.kind] != item.kind:
             problem = f'"{item.kind}" cannot close the "{opening.kind}" before it. {_escape(item.kind)}'
-            raise self._source.error(item.index, problem, _CLOSING[opening.kind])
+            raise self._source.error(item.at, problem, _CLOSING[opening.kind])
 
 
 def _tokens(source: Traced) -> Iterator[_Item]:
@@ -239,7 +240,7 @@ def _split(items: Sequence[_Item], kind: str) -> list[Sequence[_Item]]:
 
 def _round(source: Traced, items: Sequence[_Item], opening: _Item) -> Weighted:
     rest, weight = _take_weight(source, items, BRACKET_WEIGHT)
-    return Weighted(_nodes(rest), weight, opening.index)
+    return Weighted(_nodes(rest), weight, opening.at)
 
 
 def _take_weight(source: Traced, items: Sequence[_Item], usual: float) -> tuple[Sequence[_Item], float]:
@@ -255,13 +256,13 @@ def _take_weight(source: Traced, items: Sequence[_Item], usual: float) -> tuple[
     if words is None:
         if all(_is_number(item.node) for item in tail):
             problem = "a weight that changes on the way is not understood; write a bracket with its weight per choice."
-            raise source.error(colon.index, problem, _WEIGHT)
+            raise source.error(colon.at, problem, _WEIGHT)
         return items, usual
     if not _NUMBERLIKE.fullmatch(words):
         return items, usual
     if not _NUMBER.fullmatch(words) or abs(float(words)) > MAX_WEIGHT:
         problem = f'"{words.strip()[:40]}" is no weight; allowed: {_WEIGHT}. Write \\: for the mark itself.'
-        raise source.error(colon.index, problem, _WEIGHT)
+        raise source.error(colon.at, problem, _WEIGHT)
     return items[: colons[-1]], float(words)
 
 
@@ -275,11 +276,11 @@ def _is_number(node: Node) -> bool:
 def _square(source: Traced, items: Sequence[_Item], opening: _Item) -> Node:
     marks = [item for item in items if item.kind in (":", "|")]
     if not marks:
-        return Weighted(_nodes(items), 1 / BRACKET_WEIGHT, opening.index)
+        return Weighted(_nodes(items), 1 / BRACKET_WEIGHT, opening.at)
     other = next((mark for mark in marks if mark.kind != marks[0].kind), None)
     if other is not None:
         problem = "one pair of square brackets either edits (:) or takes turns (|); put a pair of its own around one."
-        raise source.error(other.index, problem, f'"{marks[0].kind}" or "]"')
+        raise source.error(other.at, problem, f'"{marks[0].kind}" or "]"')
     parts = _split(items, marks[0].kind)
     if marks[0].kind == "|":
         return Alternate(tuple(map(_nodes, parts)))
@@ -292,10 +293,10 @@ def _edit(source: Traced, parts: Sequence[Sequence[_Item]], marks: Sequence[_Ite
     if when is None:
         shown = "" if words is None else words.strip()[:40]
         problem = f'"{shown}" does not say when to change; allowed: {_WHEN}. Write \\: for the mark itself.'
-        raise source.error(marks[-1].index, problem, _WHEN)
+        raise source.error(marks[-1].at, problem, _WHEN)
     if len(parts) > 3:
         problem = "an edit has one or two texts and a number, [from:to:when]; this has more. Write \\: for a colon."
-        raise source.error(marks[2].index, problem, "]")
+        raise source.error(marks[2].at, problem, "]")
     before, after = ((), parts[0]) if len(parts) == 2 else (parts[0], parts[1])
     return Edit(_nodes(before), _nodes(after), when)
 

@@ -9,10 +9,10 @@ import torch
 
 from ..loading import LoadedModel
 from .encoding import encode_chunks, vocabulary_of
-from .flattening import flatten
+from .flattening import Flat, flatten
 from .grammar import Nodes
 from .resolving import Prompts
-from .tokens import Chunk, chunks
+from .tokens import chunks
 
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(latents [n, c, h, w], embeddings [n, tokens, width]) -> the model's output [n, c, h, w]."""
@@ -38,7 +38,8 @@ class Encoder:
     def __init__(self, model: LoadedModel, clip_skip: int, steps: int) -> None:
         self._model, self._clip_skip, self._steps = model, clip_skip, steps
         self._vocabulary = vocabulary_of(model)
-        self._encoded: dict[tuple[Chunk, ...], torch.Tensor] = {}
+        self._of_nodes: dict[Nodes, Sequence[torch.Tensor]] = {}
+        self._of_flat: dict[Flat, torch.Tensor] = {}
 
     def conditions(self, prompts: Prompts, cfg_scale: float) -> Conditions:
         """What guides a picture of those prompts, at a CFG scale from 1.
@@ -50,13 +51,16 @@ class Encoder:
         cancels = cfg_scale * sum(part.weight for part in prompts.prompt) == 1
         return Conditions(positives, () if cancels else self._embeds(prompts.negative))
 
-    def _embeds(self, nodes: Nodes) -> list[torch.Tensor]:
-        return [self._encode(chunks(flatten(nodes, k, self._steps), self._vocabulary)) for k in range(self._steps)]
+    def _embeds(self, nodes: Nodes) -> Sequence[torch.Tensor]:
+        if nodes not in self._of_nodes:
+            flats = [flatten(nodes, step, self._steps) for step in range(self._steps)]
+            self._of_nodes[nodes] = tuple(map(self._encode, flats))
+        return self._of_nodes[nodes]
 
-    def _encode(self, parts: tuple[Chunk, ...]) -> torch.Tensor:
-        if parts not in self._encoded:
-            self._encoded[parts] = encode_chunks(self._model, parts, self._clip_skip)
-        return self._encoded[parts]
+    def _encode(self, flat: Flat) -> torch.Tensor:
+        if flat not in self._of_flat:
+            self._of_flat[flat] = encode_chunks(self._model, chunks(flat, self._vocabulary), self._clip_skip)
+        return self._of_flat[flat]
 
 
 def guided(

@@ -17,10 +17,15 @@ from .tracing import Copy, Traced
 from .wildcard_files import WildcardFolder
 from .wildcards import draw
 
-WRITTEN: Final = ("prompt", "negative_prompt", FIELD)
+PROMPTS: Final = ("prompt", "negative_prompt")
+"""The settings that hold prompts."""
+WRITTEN: Final = (*PROMPTS, FIELD)
 """The settings that say what was written; a picture's own prompts come of them and its seed."""
 EMBEDDING_SUFFIXES: Final = (".safetensors", ".pt", ".bin")
 _COMMENT: Final = re.compile(r"(?P<escape>\\[][(){}|:<>#_\\])|#[^\n]*")
+
+_HALF: Final = re.compile("[\\ud800-\\udfff]")
+"""What Python makes of bytes on the command line that are no UTF-8; no tokenizer reads it."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,19 @@ class PromptReader:
 
     def read(self, settings: Mapping[str, Value], seed: int) -> Prompts:
         """The prompts of the picture with that seed. Raises PromptError, or SettingError for a style."""
+        (prompt, text), (negative, negative_text) = (self.field(settings, name, seed) for name in PROMPTS)
+        return Prompts(prompt, negative[0].content, text, negative_text)
+
+    def field(self, settings: Mapping[str, Value], name: str, seed: int) -> tuple[tuple[Part, ...], str]:
+        """The parts and the text of one of PROMPTS. Raises as `read` does."""
         styles = self._chosen(str(settings[FIELD]))
-        prompt = self._resolved(settings, "prompt", [style.prompt for style in styles], seed)
-        negative = self._resolved(settings, "negative_prompt", [style.negative_prompt for style in styles], seed)
-        parts, (away, *more) = parse(prompt), parse(negative)
-        if more:
+        words = [style.prompt if name == "prompt" else style.negative_prompt for style in styles]
+        text = self._resolved(Traced.of(name, str(settings[name])), words, seed)
+        parts = parse(text)
+        if name == "negative_prompt" and len(parts) > 1:
             problem = 'AND joins prompts, and a negative prompt is only one. Write "and" for the word.'
-            index = re.search(r"\bAND\b", negative.text)
-            raise negative.error(index.start() if index else 0, problem, "one prompt")
-        return Prompts(parts, away.content, prompt.text, negative.text)
+            raise text.error(parts[1].at, problem, "one prompt")
+        return parts, text.text
 
     def _chosen(self, names: str) -> tuple[Style, ...]:
         if not names.strip():
@@ -81,11 +90,13 @@ class PromptReader:
             self._styles = read_styles(self._files.styles)
         return chosen(names, self._styles, self._files.styles)
 
-    def _resolved(self, settings: Mapping[str, Value], field: str, styles: Sequence[str], seed: int) -> Traced:
-        text = without_comments(Traced.of(field, str(settings[field])))
-        for style in styles:
-            text = with_style(text, style)
+    def _resolved(self, text: Traced, styles: Sequence[str], seed: int) -> Traced:
+        text = without_comments(text)
+        for words in styles:
+            text = with_style(text, words)
         text = draw(text, seed, self._wildcards)
+        if half := _HALF.search(text.text):
+            raise text.error(half.start(), "half a surrogate pair is no character. Take it out.", "text")
         self._refuse_embeddings(text)
         return text
 

@@ -112,9 +112,8 @@ def _write(path: Path, rows: Sequence[dict[str, str]]) -> None:
     """Replaces the file in one step: who reads it meanwhile sees the old one or the new one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text)
+    writer.writerows([_COLUMNS, *([row[column] for column in _COLUMNS] for row in rows)])
     descriptor, draft = tempfile.mkstemp(prefix=".styles-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as file:

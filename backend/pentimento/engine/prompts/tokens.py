@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from .flattening import Flat
+from .flattening import Flat, flatten
+from .grammar import Part
 
 MARKS: Final = 2
 """Tokens of a chunk that hold its start and end."""
@@ -63,3 +64,17 @@ def _cut(tokens: Sequence[Token], room: int, comma: int | None) -> list[Chunk]:
         parts.append(tuple(tokens[start:end]))
         start = end
     return [*parts, tuple(tokens[start:])]
+
+
+class Extent(NamedTuple):
+    """How long a prompt is: the tokens of its words, and the chunks that hold them."""
+
+    tokens: int
+    chunks: int
+
+
+def measure(parts: Sequence[Part], vocabulary: Vocabulary, steps: int) -> Extent:
+    """The most that any part of a prompt comes to at any of its `steps`."""
+    flats = {flatten(part.content, step, steps) for part in parts for step in range(steps)}
+    each = [chunks(flat, vocabulary) for flat in flats]
+    return max(Extent(sum(map(len, found)), len(found)) for found in each)

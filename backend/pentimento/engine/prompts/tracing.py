@@ -25,7 +25,7 @@ class PromptError(SettingError):
 
 def _around(text: str, position: int) -> str:
     first, end = max(0, position - 1 - _AROUND), position - 1 + _AROUND
-    shown = " ".join(text[first:end].split())
+    shown = " ".join(text[first:end].encode("utf-8", "replace").decode("utf-8").split())
     return f"{'…' if first else ''}{shown}{'…' if end < len(text) else ''}"
 
 

@@ -37,14 +37,14 @@ class _File(NamedTuple):
     """A choice among the lines of a file."""
 
     name: str
-    index: int
+    at: int
 
 
 class _Choice(NamedTuple):
     """A choice among options."""
 
     options: list[_Content]
-    index: int
+    at: int
 
 
 _Content = list["_Span | _File | _Choice"]
@@ -85,12 +85,12 @@ class _Draw:
                 continue
             if depth >= MAX_DEPTH:
                 problem = f"choices are nested deeper than {MAX_DEPTH}."
-                raise source.error(item.index, problem, f"at most {MAX_DEPTH} choices within choices")
+                raise source.error(item.at, problem, f"at most {MAX_DEPTH} choices within choices")
             if isinstance(item, _Choice):
-                self._write(copy, item.options[self._pick(len(item.options), source, item.index)], depth + 1)
+                self._write(copy, item.options[self._pick(len(item.options), source, item.at)], depth + 1)
                 continue
             lines = self._folder.choices(item.name)
-            line = source.replaced(lines[self._pick(len(lines), source, item.index)], item.index)
+            line = source.replaced(lines[self._pick(len(lines), source, item.at)], item.at)
             copy.append(self.made(line, depth + 1))
 
     def _pick(self, count: int, source: Traced, index: int) -> int:
@@ -107,7 +107,7 @@ class _Open(NamedTuple):
     """A bracket that is not closed yet; for a brace its options so far, and the content that it stands in."""
 
     mark: str
-    index: int
+    at: int
     options: list[_Content]
     outer: _Content
 
@@ -133,7 +133,7 @@ class _Parser:
         for unclosed in self._open:
             if unclosed.mark == "{":
                 problem = 'this "{" is never closed. Write \\{ for the mark itself.'
-                raise self._source.error(unclosed.index, problem, "}")
+                raise self._source.error(unclosed.at, problem, "}")
         if self._last < len(self._source.text):
             self._content.append(_Span(self._last, len(self._source.text)))
         return self._content
@@ -163,7 +163,7 @@ class _Parser:
             self._take(found)
             brace = self._open.pop()
             self._content, last = brace.outer, self._content
-            self._content.append(_Choice([*brace.options, last], brace.index))
+            self._content.append(_Choice([*brace.options, last], brace.at))
         elif mark != "|":
             if top == "{":
                 self._mismatch(mark, top, index)

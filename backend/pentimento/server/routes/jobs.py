@@ -25,7 +25,7 @@ def submit() -> Response:
     """Takes a job: 201 when it is new and on disk, 200 for a retry with the same Idempotency-Key."""
     parts = services()
     with parts.blobs.hold():
-        wanted = submission.read(request, parts.library)
+        wanted = submission.read(request, parts.library, parts.words.files)
         try:
             view, new = parts.jobs.submit(wanted)
         except KeyMisused as error:

@@ -1,0 +1,36 @@
+"""What can be said of prompts before anything is made of them: their tokens, what they become, what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pentimento_shared.settings import Value
+
+from ..models import ModelInfo
+from .resolving import PROMPTS, PromptFiles, PromptReader
+from .tokens import Vocabulary, measure
+from .tracing import PromptError
+
+
+def check_prompts(
+    settings: Mapping[str, Value], seed: int, info: ModelInfo, vocabulary: Vocabulary, files: PromptFiles
+) -> dict[str, Any]:
+    """JSON-ready: `tokens` of `limit`, `chunks`, the `resolved` text and an `error` for each prompt.
+
+    `limit` is what the chunks hold together. An error has `detail`, `position` (from 1, in the prompt as it was
+    written) and `expected`; the rest is null then. Raises SettingError for a style that there is not.
+    """
+    reader = PromptReader(files)
+    found: dict[str, Any] = {"model": info.id, "seed": seed, "chunk": vocabulary.room}
+    for name in PROMPTS:
+        try:
+            parts, text = reader.field(settings, name, seed)
+        except PromptError as error:
+            fault = {"detail": error.detail, "position": error.position, "expected": error.allowed}
+            found[name] = {**dict.fromkeys(("tokens", "limit", "chunks", "resolved")), "error": fault}
+            continue
+        tokens, chunks = measure(parts, vocabulary, int(settings["steps"]))
+        limit = chunks * vocabulary.room
+        found[name] = {"tokens": tokens, "limit": limit, "chunks": chunks, "resolved": text, "error": None}
+    return found
