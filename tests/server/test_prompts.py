@@ -14,12 +14,12 @@ from pentimento_shared.recipe import INFOTEXT_KEY, PNG_KEY
 from tests.server.serving import PATIENCE_S, ServerProcess
 
 
-def check(server: ServerProcess, **values: object) -> requests.Response:
+def check(server: ServerProcess, **values: Any) -> requests.Response:
     url = f"{server.url}/api/v1/prompts/check"
     return server.session.post(url, json={"model": "tiny", **values}, timeout=PATIENCE_S)
 
 
-def checked(server: ServerProcess, **values: object) -> dict[str, Any]:
+def checked(server: ServerProcess, **values: Any) -> dict[str, Any]:
     answer = check(server, **values)
     assert answer.status_code == 200, answer.text
     return answer.json()
