@@ -11,8 +11,20 @@ SPACING = 4
 
 
 def icon(name: str) -> QtGui.QIcon:
-    """One of Krita's icons, in the colours of its theme."""
-    return Krita.instance().icon(name)
+    """One of Krita's icons, in the colours of its theme; faded where it is disabled, which Krita's own are not."""
+    found = Krita.instance().icon(name)
+    if found.isNull():
+        return found
+    bright = found.pixmap(32, 32)
+    faded = QtGui.QPixmap(bright.size())
+    faded.fill(QtCore.Qt.GlobalColor.transparent)
+    painter = QtGui.QPainter(faded)
+    painter.setOpacity(0.3)
+    painter.drawPixmap(0, 0, bright)
+    painter.end()
+    both = QtGui.QIcon(bright)
+    both.addPixmap(faded, QtGui.QIcon.Mode.Disabled)
+    return both
 
 
 def tool_button(picture: QtGui.QIcon | None, tip: str) -> QtWidgets.QToolButton:
@@ -138,21 +150,3 @@ class PromptBox(QtWidgets.QPlainTextEdit):
 def _is_run(event: QtGui.QKeyEvent) -> bool:
     enter = event.key() in (QtCore.Qt.Key.Key_Return, QtCore.Qt.Key.Key_Enter)
     return enter and bool(event.modifiers() & QtCore.Qt.KeyboardModifier.ControlModifier)
-
-
-def dice_icon(palette: QtGui.QPalette) -> QtGui.QIcon:
-    """A die, which Krita has no icon for, in the colour of the theme's text."""
-    side = 16
-    picture = QtGui.QPixmap(side, side)
-    picture.fill(QtCore.Qt.GlobalColor.transparent)
-    painter = QtGui.QPainter(picture)
-    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-    color = palette.color(QtGui.QPalette.ColorRole.ButtonText)
-    painter.setPen(QtGui.QPen(color, 1.4))
-    painter.drawRoundedRect(QtCore.QRectF(2, 2, side - 4, side - 4), 3, 3)
-    painter.setPen(QtCore.Qt.PenStyle.NoPen)
-    painter.setBrush(color)
-    for x, y in ((5.5, 5.5), (10.5, 5.5), (8, 8), (5.5, 10.5), (10.5, 10.5)):
-        painter.drawEllipse(QtCore.QPointF(x, y), 1.1, 1.1)
-    painter.end()
-    return QtGui.QIcon(picture)

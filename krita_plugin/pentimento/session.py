@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pentimento_shared.backend_link import BackendLink
 from pentimento_shared.controller import Controller, Run, SourceKind
@@ -35,7 +35,7 @@ class Notice(NamedTuple):
 
 class Session(QtCore.QObject):
     """Commands go in. `changed`: settings or messages look different now; `progressed`: a run does; `watched`: it is
-    time to look what document and backend did by themselves; `told`: a sentence that must not go unseen."""
+    time to look what document and backend did by themselves; `told`: a sentence for the artist, docker or not."""
 
     changed = QtCore.pyqtSignal()
     progressed = QtCore.pyqtSignal()
@@ -88,11 +88,15 @@ class Session(QtCore.QObject):
         first = str(models[0]["id"]) if models else "demo"
         return str(self._choices.changed.get("model", first))
 
+    def model_info(self) -> Mapping[str, Any]:
+        """What the backend tells of the chosen model; empty when it does not have it, or is not there."""
+        model = self.model()
+        return next((info for info in self.link.snapshot().models if info["id"] == model), {})
+
     def rows(self, task: Task) -> dict[str, Row]:
         """The table of settings as it is for the chosen model."""
         model = self.model()
-        names = {str(info["id"]): str(info["name"]) for info in self.link.snapshot().models}
-        return self._choices.rows(task, self.link.settings(model), names.get(model, model))
+        return self._choices.rows(task, self.link.settings(model), str(self.model_info().get("name", model)))
 
     # commands
 
@@ -197,15 +201,16 @@ class Session(QtCore.QObject):
         self._runs.append(run)
         if run.status.over:
             self._end(run)
+        else:
+            self.told.emit(f"Pentimento begins: {run.status.message}")
         self._work()
 
     def _end(self, run: Run) -> None:
         status = run.status
-        if status.phase in ("failed", "kept") or status.warnings:
-            sentence = " ".join([status.message, *status.warnings])
-            if self.shown(run.document_id) is not run:
-                self._notice = Notice(run.document_id, sentence, True)
-            self.told.emit(sentence)
+        sentence = " ".join([status.message, *status.warnings])
+        if status.phase in ("failed", "kept") and self.shown(run.document_id) is not run:
+            self._notice = Notice(run.document_id, sentence, True)
+        self.told.emit(sentence)
         self.watched.emit()
 
     def _work(self) -> None:

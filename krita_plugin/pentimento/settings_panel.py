@@ -52,9 +52,7 @@ class SettingsPanel(QtWidgets.QWidget):
         """Shows the settings as they are now."""
         choices, task = self._session.choices, self._session.task()
         rows = self._session.rows(task)
-        self._modes[choices.mode].setChecked(True)
-        for button in self._modes.values():
-            mark_checked(button)
+        self._show_modes(choices.mode)
         for name, box in self._prompts.items():
             box.show_text(str(rows[name].value))
         for name, widget in self._widgets.items():
@@ -72,11 +70,9 @@ class SettingsPanel(QtWidgets.QWidget):
         buttons: dict[str, QtWidgets.QToolButton] = {}
         group = QtWidgets.QButtonGroup(self)
         for mode in MODES:
-            text, tip = _MODES[mode]
             button = QtWidgets.QToolButton()
             button.setObjectName(f"mode_{mode}")
-            button.setText(text)
-            button.setToolTip(tip)
+            button.setText(_MODES[mode][0])
             button.setCheckable(True)
             button.setSizePolicy(QtWidgets.QSizePolicy.Policy.Expanding, QtWidgets.QSizePolicy.Policy.Fixed)
             button.clicked.connect(lambda _checked, mode=mode: self._change(mode=mode))
@@ -113,6 +109,7 @@ class SettingsPanel(QtWidgets.QWidget):
 
     def _make_presets(self) -> QtWidgets.QPushButton:
         button = QtWidgets.QPushButton("Presets")
+        button.setObjectName("presets")
         button.setToolTip("Settings for what artists do most.")
         menu = QtWidgets.QMenu(button)
         menu.setToolTipsVisible(True)
@@ -169,6 +166,15 @@ class SettingsPanel(QtWidgets.QWidget):
         label.setBuddy(widget)
         self._widgets[setting.name], self._labels[setting.name] = widget, label
         form.addRow(label, widget)
+
+    def _show_modes(self, chosen: str) -> None:
+        info = self._session.model_info()
+        self._modes[chosen].setChecked(True)
+        for mode, button in self._modes.items():
+            able = mode == "auto" or mode in info.get("tasks", MODES)
+            button.setEnabled(able)
+            button.setToolTip(_MODES[mode][1] if able else f"{info['name']} cannot do this.")
+            mark_checked(button)
 
     def _show_models(self, row: Row) -> None:
         """Every model that the backend has, and the chosen one even when it has not."""

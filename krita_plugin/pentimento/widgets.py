@@ -5,7 +5,7 @@ from __future__ import annotations
 from pentimento_shared.settings import Setting, Value
 
 from .choices import Row
-from .looks import dice_icon, let_wheel_scroll, narrow, tool_button
+from .looks import let_wheel_scroll, narrow, tool_button
 from .qt import QtCore, QtWidgets
 
 _INT_END = 2**31
@@ -91,7 +91,8 @@ class SeedWidget(NumberWidget):
         self._box.setSpecialValueText("Random")
         self._box.setButtonSymbols(QtWidgets.QAbstractSpinBox.ButtonSymbols.NoButtons)
         self._last: int | None = None
-        self._dice = tool_button(dice_icon(self.palette()), "A new random seed for each picture")
+        self._dice = tool_button(None, "A new random seed for each picture")
+        self._dice.setText("\u2684")
         self._dice.clicked.connect(lambda: self._box.setValue(-1))
         self._reuse = tool_button(None, "")
         self._reuse.setText("Last")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pentimento_shared.presets import PRESETS
 from pentimento_shared.settings import SETTINGS
 from tests.editors.conftest import Play
-from tests.editors.harness import EditorRun
+from tests.editors.harness import Chamber, EditorRun, install_plugin
 from tests.server.serving import ServerProcess
 
+KEPT = 'a "quoted"\nprompt, with an ä'
 COMMANDS = {
     "img2img": "Img2img active layer",
     "inpaint": "Inpaint selection",
@@ -22,12 +26,22 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def played(krita: Play, demo_backend: ServerProcess) -> EditorRun:
-    return krita("krita_docker.py", backend=demo_backend, given={"commands": list(COMMANDS)}, patience=900)
+    return krita(
+        "krita_docker.py", backend=demo_backend, given={"commands": list(COMMANDS), "kept": KEPT}, patience=900
+    )
 
 
 @pytest.fixture(scope="module")
-def alone(krita: Play) -> EditorRun:
-    return krita("krita_docker_alone.py")
+def alone(krita: Play, chamber: Chamber, played: EditorRun) -> EditorRun:
+    """With the settings that the other run left behind, and no backend."""
+
+    def prepare(home: Path) -> None:
+        install_plugin(home, editor="krita", root=chamber.root)
+        _, group, kept = (played.home / ".config/kritarc").read_text("utf-8").partition("[pentimento]\n")
+        with (home / ".config/kritarc").open("a", encoding="utf-8") as file:
+            file.write(f"\n{group}{kept.partition(chr(10))[0]}\n")
+
+    return krita("krita_docker_alone.py", prepare=prepare)
 
 
 def test_every_row_of_the_table_has_its_widget_with_the_models_values(played: EditorRun) -> None:
@@ -113,8 +127,22 @@ def test_commands_run_with_the_docker_hidden_and_speak_over_the_canvas(played: E
     assert played.check("hidden_docker") == {"before": False, "folded again": True}
 
 
-def test_settings_are_kept_by_krita(played: EditorRun) -> None:
-    assert played.check("settings_are_kept") == {"prompt": True}
+def test_what_the_model_does_not_have_is_greyed_and_not_sent(played: EditorRun) -> None:
+    facts = played.check("limits")
+    assert facts["why"] == "Small model does not have this setting."
+    assert facts["inpaint"] == {"clip_skip": 2, "steps": 7, "strength": 0.5}
+    assert facts["txt2img"] == {"clip_skip": 2, "steps": 7}
+
+
+def test_presets_set_the_strength(played: EditorRun) -> None:
+    facts = played.check("presets")
+    assert facts["entries"] == [f"{preset.name}\t{preset.settings['strength']}" for preset in PRESETS]
+    assert facts["strength"] == 0.3
+
+
+def test_settings_are_there_again_when_krita_starts_again(played: EditorRun, alone: EditorRun) -> None:
+    played.check("settings_are_kept")
+    assert alone.check("settings_come_back") == {"prompt": KEPT, "strength": 0.42}
 
 
 @pytest.mark.parametrize(

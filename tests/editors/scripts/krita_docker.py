@@ -1,6 +1,7 @@
 """Played inside Krita, with a backend beside it: the docker and the commands, as an artist uses them."""
 
 import krita
+from pentimento.choices import Choices
 from pentimento.qt import QtCore, QtGui, QtWidgets
 
 from pentimento import docker as docker_module
@@ -10,6 +11,10 @@ from pentimento_shared.settings import SETTINGS
 
 KRITA = krita.Krita.instance()
 Qt = QtCore.Qt
+PICTURE = (384, 256)
+"""Size of the documents that are shown in the screenshots, px."""
+RUN_S = 240
+"""How long a run may take: far longer than it does, on a busy machine too."""
 ARROW = "  \u2190  "
 
 
@@ -103,7 +108,7 @@ def choose(**settings):
 def run_by(stage, start):
     """Starts something and waits until it is over; what the docker says then."""
     start()
-    yield stage.until(lambda: not part("cancel").isEnabled(), "the run's end")
+    yield stage.until(lambda: not part("cancel").isEnabled(), "the run's end", RUN_S)
     return message()
 
 
@@ -125,7 +130,7 @@ def floating_message():
 
 
 def case_idle(stage):
-    document = yield from painted_document(stage, (768, 512))
+    document = yield from painted_document(stage, PICTURE)
     yield from open_docker(stage)
     yield stage.until(lambda: part("model").currentText().startswith("Pentimento demo"), "the backend's models")
     yield stage.until(lambda: part("run").text() == "Img2img", "the mode")
@@ -154,7 +159,7 @@ def case_commands(stage):
 
 
 def case_ctrl_enter_runs(stage):
-    document = yield from painted_document(stage, (768, 512))
+    document = yield from painted_document(stage, PICTURE)
     yield from open_docker(stage)
     prompt = part("prompt", QtWidgets.QPlainTextEdit)
     prompt.clear()
@@ -166,11 +171,12 @@ def case_ctrl_enter_runs(stage):
     yield stage.until(lambda: "color" in prompt.toPlainText(), "the typed prompt")
     stage.xdotool("key", "ctrl+Return")
     yield stage.until(lambda: part("progress").isVisible(), "the progress bar")
-    yield stage.until(lambda: part("preview").isVisible() and not part("preview").pixmap().isNull(), "the preview")
-    yield stage.until(lambda: "/" in part("progress").text(), "the steps")
+    preview = part("preview", QtWidgets.QLabel)
+    yield stage.until(lambda: preview.isVisible() and not preview.pixmap().isNull(), "the preview", RUN_S)
+    yield stage.until(lambda: "/" in part("progress").text(), "the steps", RUN_S)
     steps = part("progress").text()
     stage.shot("krita-running")
-    yield stage.until(lambda: not part("cancel").isEnabled(), "the run's end")
+    yield stage.until(lambda: not part("cancel").isEnabled(), "the run's end", RUN_S)
     yield stage.until(lambda: results().count() == 1, "the result in the strip")
     return {
         "typed": prompt.toPlainText(),
@@ -183,7 +189,7 @@ def case_ctrl_enter_runs(stage):
 
 
 def case_results(stage):
-    document = yield from painted_document(stage, (768, 512))
+    document = yield from painted_document(stage, PICTURE)
     yield from open_docker(stage)
     part("prompt", QtWidgets.QPlainTextEdit).setPlainText("sunset over the mountains, watercolor")
     choose(steps=8, strength=0.55)
@@ -314,13 +320,34 @@ def case_batch(stage):
     return {"group": group.type(), "before": before, "after": [first.visible(), second.visible()]}
 
 
+def case_limits(stage):
+    """A model that has fewer settings, tasks and clip layers than the table."""
+    told = [{"name": "grow", "supported": False, "default": 0}, {"name": "clip_skip", "default": 1, "maximum": 2}]
+    choices = Choices({"grow": 5, "clip_skip": 9, "steps": 7, "strength": 0.5})
+    rows = choices.rows("inpaint", told, "Small model")
+    order = choices.order("inpaint", rows)
+    for_generate = choices.order("txt2img", choices.rows("txt2img", told, "Small model"))
+    return {"why": rows["grow"].problem, "inpaint": dict(order.settings), "txt2img": dict(for_generate.settings)}
+
+
+def case_presets(stage):
+    yield from painted_document(stage)
+    yield from open_docker(stage)
+    choose(strength=0.6)
+    entries = part("presets", QtWidgets.QPushButton).menu().actions()
+    entries[-2].trigger()
+    facts = {"entries": [entry.text() for entry in entries], "strength": part("strength").number()}
+    choose(strength=0.6)
+    return facts
+
+
 def case_cancel(stage):
     document = yield from painted_document(stage)
     yield from open_docker(stage)
     choose(steps=150, strength=0.9)
     before = names(document)
     KRITA.action("pentimento_img2img").trigger()
-    yield stage.until(lambda: "/150" in part("progress").text() or "Painting" in part("progress").text(), "the steps")
+    yield stage.until(lambda: "Painting" in part("progress").text(), "the steps", RUN_S)
     said = yield from run_by(stage, KRITA.action("pentimento_cancel").trigger)
     part("reset", QtWidgets.QPushButton).click()
     choose(strength=0.6)
@@ -336,8 +363,8 @@ def case_two_documents(stage):
     yield stage.until(lambda: not part("progress").isVisible(), "the docker of the other document")
     elsewhere = [part("cancel").isEnabled(), results().count()]
     KRITA.action("pentimento_img2img").trigger()
-    yield stage.until(lambda: results().count() == 1, "the second document's result")
-    yield stage.until(lambda: len(first.topLevelNodes()) == 3, "the first document's result")
+    yield stage.until(lambda: results().count() == 1, "the second document's result", RUN_S)
+    yield stage.until(lambda: len(first.topLevelNodes()) == 3, "the first document's result", RUN_S)
     part("reset", QtWidgets.QPushButton).click()
     return {"elsewhere": elsewhere, "layers": [len(first.topLevelNodes()), len(second.topLevelNodes())]}
 
@@ -347,7 +374,7 @@ def case_closed_document(stage):
     yield from open_docker(stage)
     choose(steps=12)
     KRITA.action("pentimento_img2img").trigger()
-    yield stage.until(lambda: "Painting" in part("progress").text(), "the steps")
+    yield stage.until(lambda: "Painting" in part("progress").text(), "the steps", RUN_S)
     second = yield from painted_document(stage)
     first.setModified(False)
     first.close()
@@ -366,24 +393,13 @@ def case_hidden_docker(stage):
     KRITA.action("pentimento_inpaint").trigger()
     yield stage.until(floating_message, "the message over the canvas")
     KRITA.action("pentimento_img2img").trigger()
-    yield stage.until(lambda: len(document.topLevelNodes()) == 3, "the result")
+    yield stage.until(lambda: len(document.topLevelNodes()) == 3, "the result", RUN_S)
     KRITA.action("pentimento_settings").trigger()
     yield stage.until(lambda: docker().isVisible(), "the docker")
     yield stage.until(lambda: part("steps").isVisible(), "the advanced settings")
     stage.shot("krita-settings")
     part("fold", QtWidgets.QToolButton).click()
     return {"before": before, "folded again": not part("steps").isVisible()}
-
-
-def case_settings_are_kept(stage):
-    yield from painted_document(stage)
-    yield from open_docker(stage)
-    part("prompt", QtWidgets.QPlainTextEdit).setPlainText("kept")
-    choose(strength=0.42)
-    yield stage.until(lambda: "0.42" in KRITA.readSetting("pentimento", "settings", ""), "Krita's settings")
-    kept = KRITA.readSetting("pentimento", "settings", "")
-    choose(strength=0.6)
-    return {"prompt": '"kept"' in kept}
 
 
 # what cannot be done
@@ -470,3 +486,11 @@ def case_refuses_to_cancel_nothing(stage):
     document = yield from painted_document(stage)
     yield from open_docker(stage)
     return (yield from refused(stage, document, "pentimento_cancel"))
+
+
+def case_settings_are_kept(stage):
+    yield from painted_document(stage)
+    yield from open_docker(stage)
+    part("prompt", QtWidgets.QPlainTextEdit).setPlainText(stage.given["kept"])
+    choose(strength=0.42)
+    yield stage.until(lambda: "0.42" in KRITA.readSetting("pentimento", "settings", ""), "Krita's settings")

@@ -1,7 +1,7 @@
 """Played inside Krita, with no backend anywhere: what the docker says then."""
 
 import krita
-from krita_docker import message, names, open_docker, painted_document, part
+from krita_docker import PICTURE, message, names, open_docker, painted_document, part
 from pentimento.qt import QtWidgets
 
 from pentimento_shared.places import backend_file
@@ -15,8 +15,18 @@ def said_of_backend():
     return " ".join(label.text() for label in labels if label.isVisible()).strip()
 
 
+def case_settings_come_back(stage):
+    yield from painted_document(stage)
+    yield from open_docker(stage)
+    prompt = part("prompt", QtWidgets.QPlainTextEdit)
+    kept = {"prompt": prompt.toPlainText(), "strength": part("strength").number()}
+    prompt.clear()
+    part("strength").edited.emit(0.6)
+    return kept
+
+
 def case_no_backend(stage):
-    document = yield from painted_document(stage, (768, 512))
+    document = yield from painted_document(stage, PICTURE)
     yield from open_docker(stage)
     yield stage.until(said_of_backend, "the word about the backend")
     yield stage.until(lambda: part("message").isHidden(), "an empty line")
