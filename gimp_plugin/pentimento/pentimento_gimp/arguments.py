@@ -112,7 +112,7 @@ class Argument:
 
 def start_arguments(task: str) -> tuple[Argument, ...]:
     """The arguments of a task's procedure; what the model has defaults for may be left to it."""
-    return tuple(_for_start(row) for row in settings_for(task))  # type: ignore[arg-type]
+    return tuple(_for_start(row) for row in settings_for(task) if not row.of_document)  # type: ignore[arg-type]
 
 
 def refine_arguments() -> tuple[Argument, ...]:

@@ -104,7 +104,7 @@ class Dialog:
             row(table, "Preset", self._presets())
         for name in ("strength", "model"):
             if name in self._fields:
-                self._fields[name].attach(table)
+                self._fields[name].attach(table, hinted=False)
         box.pack_start(table, False, False, 0)
         return box
 
@@ -113,7 +113,7 @@ class Dialog:
         table.set_margin_start(2 * SPACING)
         for name, field in self._fields.items():
             if name not in _FIRST:
-                field.attach(table)
+                field.attach(table, hinted=self._call.filter.task != "refine")
         expander = Gtk.Expander(label="_Advanced", use_underline=True)
         expander.add(table)
         return expander

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
-from gi.repository import Gimp
+from gi.repository import Gimp, GLib
 
 from pentimento_shared.document import DocumentChanged, Insertion, Layer, NewLayer, Steps, Strips
 from pentimento_shared.geometry import Rect, Size
@@ -38,6 +38,7 @@ T = TypeVar("T")
 PARASITE: Final = "pentimento-recipe"
 """Name of the parasite that holds a layer's record; it is saved with the image."""
 
+_CLOSED: Final = "The image was closed."
 _ALPHA: Final = Form("A u8", 1, 8)
 
 
@@ -94,46 +95,46 @@ class GimpDocument:
         return None if box.empty else box
 
     def read_layer(self, id: str, rect: Rect, *, bare: bool) -> Steps[Strips]:
-        layer = self._found(id)
-        if bare or layer.get_mask() is None or not layer.get_apply_mask():
-            return (yield from self._picture(layer, rect))
-        if not layer.has_alpha():
-            opaque = yield from self._picture(layer, rect)
-            return with_alpha(opaque.joined(), (yield from self._mask(layer.get_mask(), rect)).joined())
-        with _masked_copy(layer) as masked:
-            return (yield from self._picture(masked, rect))
+        with self._kept_open():
+            layer = self._found(id)
+            if bare or layer.get_mask() is None or not layer.get_apply_mask():
+                return (yield from self._picture(layer, rect))
+            if not layer.has_alpha():
+                opaque = yield from self._picture(layer, rect)
+                return with_alpha(opaque.joined(), (yield from self._mask(layer.get_mask(), rect)).joined())
+            with _masked_copy(layer) as masked:
+                return (yield from self._picture(masked, rect))
 
     def read_canvas(self, rect: Rect) -> Steps[Strips]:
-        image = self._open()
-        visible = Gimp.Layer.new_from_visible(image, image, "pentimento")
-        try:
+        with self._kept_open(), _visible(self._open()) as visible:
             return (yield from self._picture(visible, rect))
-        finally:
-            visible.delete()
 
     def read_selection(self, rect: Rect) -> Steps[Strips]:
-        return self._mask(self._open().get_selection(), rect)
+        with self._kept_open():
+            return (yield from self._mask(self._open().get_selection(), rect))
 
     def read_mask(self, id: str, rect: Rect) -> Steps[Strips | None]:
-        mask = self._found(id).get_mask()
-        return None if mask is None else (yield from self._mask(mask, rect))
+        with self._kept_open():
+            mask = self._found(id).get_mask()
+            return None if mask is None else (yield from self._mask(mask, rect))
 
     def idle(self) -> bool:
         return not self._busy() and self._open().get_floating_sel() is None
 
     def insert(self, insertion: Insertion) -> Steps[tuple[str, ...]]:
-        self._check(insertion)
         built: list[Gimp.Layer] = []
-        try:
-            for new in insertion.layers:
-                built.append(self._new_layer(new))
-                yield from self._fill(built[-1], new)
+        with self._kept_open():
             self._check(insertion)
-            self._enter(built, insertion)
-        finally:
-            for layer in built:
-                if layer.is_valid() and not self._holds(layer):
-                    layer.delete()
+            try:
+                for new in insertion.layers:
+                    built.append(self._new_layer(new))
+                    yield from self._fill(built[-1], new)
+                self._check(insertion)
+                self._enter(built, insertion)
+            finally:
+                for layer in built:
+                    if layer.is_valid() and not self._holds(layer):
+                        layer.delete()
         return tuple(_id(layer) for layer in built)
 
     def records(self) -> Mapping[str, str]:
@@ -154,11 +155,8 @@ class GimpDocument:
         selected = thumbnail(image.get_selection(), self.size(), scale, "Y u8") if self.selection() else None
         if layer is not None and not canvas:
             return scaled(self.size(), scale), dimmed(thumbnail(layer, self.size(), scale, "R'G'B'A u8"), selected)
-        visible = Gimp.Layer.new_from_visible(image, image, "pentimento")
-        try:
+        with _visible(image) as visible:
             return scaled(self.size(), scale), dimmed(thumbnail(visible, self.size(), scale, "R'G'B'A u8"), selected)
-        finally:
-            visible.delete()
 
     def returned(self, ids: Sequence[str]) -> Gimp.ValueArray:
         """What a procedure returns: success, and the layers with these ids, which were just inserted."""
@@ -173,8 +171,18 @@ class GimpDocument:
 
     def _open(self) -> Gimp.Image:
         if not self._image.is_valid():
-            raise DocumentChanged("The image was closed.")
+            raise DocumentChanged(_CLOSED)
         return self._image
+
+    @contextmanager
+    def _kept_open(self) -> Generator[None, None, None]:
+        """Calls to GIMP that come to nothing because the artist closes the image meanwhile raise DocumentChanged."""
+        try:
+            yield
+        except (AttributeError, TypeError, GLib.Error) as error:
+            if self.is_open():
+                raise
+            raise DocumentChanged(_CLOSED) from error
 
     def _active(self) -> Gimp.Layer | None:
         if self._layer is not None and self._layer.is_valid():
@@ -316,6 +324,17 @@ def _problem(layer: Gimp.Layer) -> str:
 def _is_blank(layer: Gimp.Layer) -> bool:
     """Whether every pixel is fully transparent. A painted layer is known by its first strips."""
     return layer.has_alpha() and not any(strip.strip(b"\0") for strip in strips(layer, extent(layer), _ALPHA))
+
+
+@contextmanager
+def _visible(image: Gimp.Image) -> Generator[Gimp.Layer, None, None]:
+    """All that is visible, as a layer that belongs to no image's tree."""
+    layer = Gimp.Layer.new_from_visible(image, image, "pentimento")
+    try:
+        yield layer
+    finally:
+        if layer is not None and layer.is_valid():
+            layer.delete()
 
 
 @contextmanager

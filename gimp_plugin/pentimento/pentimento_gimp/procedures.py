@@ -130,6 +130,8 @@ def _run(
     from .filters import run
 
     name = procedure.get_name()
+    # An image may be closed while we ask for its pixels; that is ours to tell, not GIMP's.
+    procedure.get_plug_in().set_pdb_error_handler(Gimp.PDBErrorHandler.PLUGIN)
     try:
         return run(Call(procedure, PROCEDURES[name], mode, image, drawables, config))
     except Refused as reason:

@@ -35,7 +35,7 @@ class Window:
     def __init__(self, job: Run, tell: Callable[[Status], None]) -> None:
         self._job, self._tell = job, tell
         self._loop = GLib.MainLoop()
-        self._shown = self._preview = None
+        self._shown = self._preview = self._fault = None
         self._picture = Gtk.Image()
         self._message = left("", wrap=True)
         self._message.set_width_chars(36)
@@ -51,6 +51,8 @@ class Window:
     def run(self) -> Status:
         GLib.timeout_add(TICK_MS, self._tick)
         self._loop.run()
+        if self._fault is not None:
+            raise self._fault
         return self._job.status
 
     def close(self) -> None:
@@ -74,7 +76,12 @@ class Window:
         return window
 
     def _tick(self) -> bool:
-        status = self._job.step()
+        try:
+            status = self._job.step()
+        except Exception as fault:  # noqa: BLE001  raised where the loop was begun; here GLib would drop it
+            self._fault = fault
+            self._loop.quit()
+            return False
         self._tell(status)
         if status != self._shown:
             self._shown = status

@@ -23,10 +23,10 @@ class Field:
     box: Gtk.ComboBoxText | None = None
     hint: Gtk.Label = field(default_factory=lambda: left(""))
 
-    def attach(self, table: Gtk.Grid) -> None:
-        """Puts it into a table, with a label unless the widget shows its own."""
+    def attach(self, table: Gtk.Grid, *, hinted: bool) -> None:
+        """Puts it into a table, with a label unless the widget shows its own, and with room for a hint if wanted."""
         label = "" if isinstance(self.widget, GimpUi.SpinScale) else self.argument.row.label
-        row(table, label, self.widget, None if self.argument.unset is None else self.hint)
+        row(table, label, self.widget, self.hint if hinted and self.argument.unset is not None else None)
 
     def offer(self, words: Sequence[str]) -> None:
         """Lists words to choose from, those that are not listed yet."""

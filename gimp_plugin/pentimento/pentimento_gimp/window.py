@@ -5,12 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import gi
-
-gi.require_version("Gdk", "3.0")
-gi.require_version("GimpUi", "3.0")
-gi.require_version("Gtk", "3.0")
-from gi.repository import Gdk, GdkPixbuf, GimpUi, GLib, Gtk  # noqa: E402
+from gi.repository import Gdk, GdkPixbuf, GimpUi, GLib, Gtk
 
 SPACING = 6
 """px between widgets, as GIMP has it."""

@@ -64,14 +64,18 @@ def check_inpainted(image, source, result, before, selection, about=""):
     return changed
 
 
-def laid_over(image):
-    """What is visible; in 32-bit integer images with an empty layer on top.
+FLOATS = (Gimp.Precision.HALF_LINEAR, Gimp.Precision.FLOAT_LINEAR, Gimp.Precision.FLOAT_NON_LINEAR)
 
-    GIMP lays layers over each other in 32-bit floats, which hold 24 of those bits.
+
+def laid_over(image):
+    """What is visible; with an empty layer on top in images where that alone changes it.
+
+    GIMP lays layers over each other in 32-bit floats of three colours. That holds 24 bits of 32-bit integers, and
+    greys in float do not come back to the last bit.
     """
-    if image.get_precision() != Gimp.Precision.U32_LINEAR:
+    grey, precision = image.get_base_type() == GRAY, image.get_precision()
+    if precision != Gimp.Precision.U32_LINEAR and not (grey and precision in FLOATS):
         return projection(image)
-    grey = image.get_base_type() == GRAY
     kind = Gimp.ImageType.GRAYA_IMAGE if grey else Gimp.ImageType.RGBA_IMAGE
     empty = Gimp.Layer.new(image, "empty", 96, 64, kind, 100.0, Gimp.LayerMode.NORMAL)
     selected = image.get_selected_layers()
