@@ -38,9 +38,9 @@ class ColorSpace:
         """With alpha, as Krita always keeps it."""
         return 2 if self.model == "GRAYA" else 4
 
-    @property
-    def pixel_bytes(self) -> int:
-        return self.channels * array(_CODES[self.depth]).itemsize
+    def takes(self, channels: int, depth: int) -> bool:
+        """Whether that many channels (1 or 2 grey, 3 or 4 colour) of that many bits are what crosses to here."""
+        return depth == self.crossing_depth and channels in (self.channels - 1, self.channels)
 
     @property
     def crossing_depth(self) -> int:

@@ -145,7 +145,8 @@ class KritaDocument(Document):
         yield
         nodes: list[krita.Node] = []
         for new in insertion.layers:
-            nodes.append((yield from self._built(new, space)))
+            node = yield from self._built(new, space)
+            nodes.append(node)
         while not self.idle():
             self._must_take(insertion)
             yield
@@ -166,6 +167,8 @@ class KritaDocument(Document):
     def _built(self, new: NewLayer, space: ColorSpace) -> Steps[krita.Node]:
         """The layer with its mask, not yet in the document."""
         self._must_be_open()
+        if not space.takes(new.pixels.channels, new.pixels.depth):
+            raise DocumentChanged("The document was converted to another colour space since the job began.")
         node = self._document.createNode(new.name, "paintlayer")
         yield from pixel_access.write(node, new.pixels, new.place, space)
         if new.mask is not None:
@@ -185,7 +188,7 @@ class KritaDocument(Document):
             top.setChildNodes(nodes[::-1])
             for node in nodes[1:]:
                 node.setVisible(False)
-        for node, new in zip(nodes, insertion.layers):
+        for node, new in zip(nodes, insertion.layers, strict=True):
             record = QtCore.QByteArray(new.record.encode())
             self._document.setAnnotation(_KEY + _id(node), "Pentimento's recipe of a layer", record)
         yield from _with_child(parent, top, above)
@@ -224,8 +227,8 @@ class KritaDocument(Document):
         if size != insertion.canvas:
             was = insertion.canvas
             raise DocumentChanged(
-                f"The document was {was.width} x {was.height} px when the job began and is {size.width} x {size.height} "
-                "px now."
+                f"The document was {was.width} x {was.height} px when the job began; "
+                f"it is {size.width} x {size.height} px now."
             )
         if insertion.above is not None:
             self._existing(insertion.above)
@@ -285,13 +288,14 @@ def _with_child(parent: krita.Node, child: krita.Node, above: krita.Node | None)
     Krita does that in threads of its own, but addChildNode comes back only when the whole canvas has been composed
     anew: 2 s at 4096 x 4096. So another thread waits for it, through Qt, which frees the interpreter meanwhile.
     """
-    failed: list[RuntimeError] = []
+    failed: list[Exception] = []
 
     def add() -> None:
-        nodes = QtCore.Q_ARG("Node*", child), QtCore.Q_ARG("Node*", above)
+        here = QtCore.Qt.ConnectionType.DirectConnection
         try:
-            QtCore.QMetaObject.invokeMethod(parent, "addChildNode", QtCore.Qt.ConnectionType.DirectConnection, *nodes)
-        except RuntimeError as error:
+            nodes = QtCore.Q_ARG("Node*", child), QtCore.Q_ARG("Node*", above)
+            QtCore.QMetaObject.invokeMethod(parent, "addChildNode", here, *nodes)
+        except (RuntimeError, TypeError) as error:
             failed.append(error)
 
     thread = threading.Thread(target=add, name="pentimento-insert", daemon=True)

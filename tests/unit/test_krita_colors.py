@@ -8,6 +8,7 @@ import struct
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ colors = _load()
 RAMP = np.arange(65536, dtype=np.uint16)
 
 
-def space(model: str = "RGBA", depth: str = "U16", linear: bool = False) -> colors.ColorSpace:
+def space(model: str = "RGBA", depth: str = "U16", linear: bool = False) -> Any:
     return colors.ColorSpace(model, depth, "a profile", linear)
 
 
@@ -124,3 +125,11 @@ def test_tables_are_made_beforehand(depth: str) -> None:
     made = colors._reading.cache_info().misses + colors._writing.cache_info().misses
     colors.inward(colors.outward(bytes(16), kind), 4, kind)
     assert colors._reading.cache_info().misses + colors._writing.cache_info().misses == made
+
+
+def test_a_colour_space_takes_its_own_kind() -> None:
+    assert all(space(depth="U8").takes(channels, 8) for channels in (3, 4))
+    assert all(space("GRAYA", "F32").takes(channels, 16) for channels in (1, 2))
+    assert not space(depth="U8").takes(4, 16)
+    assert not space("GRAYA").takes(3, 16)
+    assert not space().takes(2, 16)

@@ -1,15 +1,18 @@
 """Played inside Krita: the document adapter on real documents."""
 
+import faulthandler
 import os
 import time
 from array import array
 
 import krita
 from pentimento.document import KritaDocument
+
 from pentimento_shared.document import DocumentChanged, Insertion, NewLayer, Strips
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.pixels import Pixels
 
+faulthandler.enable()
 APPLICATION = krita.Krita.instance()
 SRGB, LINEAR = "sRGB-elle-V2-srgbtrc.icc", "sRGB-elle-V2-g10.icc"
 
@@ -23,17 +26,23 @@ def opened(stage, width=160, height=120, model="RGBA", depth="U8", profile=""):
 
 
 def worked(stage, steps, times=None):
-    """What the steps result in; Krita's own event loop runs between them."""
+    """What the steps result in; Krita's own event loop runs between them, as with the controller.
+
+    `times`: what each piece took by the clock and of this thread's CPU time, ms.
+    """
+    turn = time.perf_counter()
     while True:
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), time.thread_time()
         try:
             next(steps)
         except StopIteration as end:
             return end.value
         finally:
             if times is not None:
-                times.append(1000 * (time.perf_counter() - begun))
-        yield stage.until(lambda: True, "the next piece")
+                times.append((1000 * (time.perf_counter() - begun), 1000 * (time.thread_time() - spent)))
+        if time.perf_counter() - turn > 0.025:
+            yield stage.until(lambda: True, "the next piece")
+            turn = time.perf_counter()
 
 
 def settled(stage, document):
@@ -100,7 +109,7 @@ def off_by(space, first, second):
     code = {"U8": "B", "U16": "H", "F16": "e", "F32": "f"}[space[1]]
     scale = 65535 if code in "ef" else 1
     first, second = (memoryview(data).cast(code) for data in (first, second))
-    return max(abs(a - b) for a, b in zip(first, second)) * scale
+    return max(abs(a - b) for a, b in zip(first, second, strict=True)) * scale
 
 
 def case_round_trips(stage):
@@ -187,6 +196,23 @@ def case_one_undo_step(stage):
     return facts
 
 
+def case_while_another_document_is_open(stage):
+    document = yield from opened(stage)
+    adapter, place = KritaDocument(document), Rect(0, 0, 16, 16)
+    new = NewLayer("dawn", Pixels(place.size, 4, 8, os.urandom(1024)), place, None, "{}")
+    source = document.topLevelNodes()[0]
+    other = yield from opened(stage)
+    steps = adapter.insert(Insertion((new,), identity(source), Size(160, 120)))
+    (made,) = yield from worked(stage, steps)
+    return {
+        "there": names(document.rootNode()),
+        "other": names(other.rootNode()),
+        "still working in": APPLICATION.activeDocument() == other,
+        "active": identity(document.activeNode()) == made,
+        "ids": adapter.id != KritaDocument(other).id,
+    }
+
+
 def case_a_batch(stage):
     document = yield from opened(stage)
     adapter, place = KritaDocument(document), Rect(-8, -8, 32, 32)
@@ -271,7 +297,8 @@ def case_selections(stage):
         return None if rect is None else list(rect)
 
     facts = {"none": box()}
-    for name, rect in {"inside": (50, 40, 60, 30), "over the border": (150, 110, 100, 100), "one": (3, 4, 1, 1)}.items():
+    boxes = {"inside": (50, 40, 60, 30), "over the border": (150, 110, 100, 100), "one": (3, 4, 1, 1)}
+    for name, rect in boxes.items():
         select(document, *rect)
         yield from settled(stage, document)
         facts[name] = box()
@@ -303,9 +330,6 @@ def case_what_cannot_be_a_source(stage):
     locked = painted(document, "it", os.urandom(400), Rect(0, 0, 10, 10))
     locked.setLocked(True)
     facts["locked"] = adapter.layer(identity(locked)).problem
-    animated = painted(document, "it", os.urandom(400), Rect(0, 0, 10, 10))
-    animated.enableAnimation()
-    facts["animated"] = adapter.layer(identity(animated)).problem
     empty = painted(document, "it", b"", Rect(0, 0, 0, 0))
     facts["empty"] = [adapter.layer(identity(empty)).problem, list(adapter.layer(identity(empty)).bounds)]
     facts["background"] = adapter.layer(identity(background)).problem
@@ -334,6 +358,10 @@ def case_changed_since(stage):
             return [str(error), names(document.rootNode()) == tree, len(document.annotationTypes())]
         return "inserted"
 
+    document.setColorSpace("RGBA", "U16", SRGB)
+    yield from settled(stage, document)
+    facts["converted"] = yield from refusal()
+    document.setColorSpace("RGBA", "U8", SRGB)
     document.resizeImage(0, 0, 200, 120)
     yield from settled(stage, document)
     facts["resized"] = yield from refusal()
@@ -392,13 +420,23 @@ def case_a_layer_of_another_colour_space(stage):
 
 def case_strokes_come_first(stage):
     document = yield from opened(stage)
-    adapter = KritaDocument(document)
+    adapter, place = KritaDocument(document), Rect(0, 0, 16, 16)
+    new = NewLayer("dawn", Pixels(place.size, 4, 8, os.urandom(1024)), place, None, "{}")
+    window = APPLICATION.activeWindow().qwindow()
+    middle = window.mapToGlobal(window.centralWidget().geometry().center())
     facts = {"idle": adapter.idle()}
-    document.lock()
-    facts["busy"] = adapter.idle()
-    document.unlock()
-    yield from settled(stage, document)
-    facts["again"] = adapter.idle()
+    stage.xdotool("mousemove", str(middle.x()), str(middle.y()), "mousedown", "1")
+    yield stage.until(lambda: not adapter.idle(), "the mouse button")
+    steps, begun, pieces = adapter.insert(Insertion((new,), None, Size(160, 120))), time.monotonic(), 0
+    while time.monotonic() - begun < 0.5:
+        next(steps)
+        pieces += 1
+        yield stage.until(lambda: True, "the next piece")
+    facts["waits"] = [pieces > 5, len(document.topLevelNodes()), dict(adapter.records())]
+    stage.xdotool("mouseup", "1")
+    yield stage.until(adapter.idle, "the end of the stroke")
+    (made,) = yield from worked(stage, steps)
+    facts["then"] = adapter.layer(made).name
     return facts
 
 
@@ -415,3 +453,54 @@ def case_closed_while_it_is_inserted(stage):
         document.close()
         yield from worked(stage, steps)
     return True
+
+
+def case_large_16_bit(stage):
+    return (yield from large(stage, "U16", 4096))
+
+
+def case_large_float(stage):
+    return (yield from large(stage, "F32", 2048))
+
+
+def large(stage, depth, side):
+    """How long the pieces of work on Krita's UI thread are."""
+    document = yield from opened(stage, side, side, "RGBA", depth, LINEAR)
+    adapter, place = KritaDocument(document), Rect(0, 0, side, side)
+    source = document.createNode("source", "paintlayer")
+    top, code = (65535, "H") if depth == "U16" else (1, "f")
+    ramp = array(code, [x * top // side if depth == "U16" else x / side for x in range(side)])
+    row = array(code, bytes(4 * ramp.itemsize * side))
+    row[0::4], row[1::4], row[2::4], row[3::4] = ramp, ramp, ramp[::-1], array(code, [top] * side)
+    for y in range(0, side, 64):
+        source.setPixelData(row.tobytes() * 64, 0, y, side, 64)
+    document.rootNode().addChildNode(source, None)
+    yield from settled(stage, document)
+    read, masks, inserted = [], [], []
+    picture = yield from worked(stage, adapter.read_layer(identity(source), place, bare=True), read)
+    select(document, 100, 100, side - 200, side - 200)
+    yield from settled(stage, document)
+    mask = joined((yield from worked(stage, adapter.read_selection(place), masks)))
+    new = NewLayer("dawn", joined(picture), place, mask, "{}")
+    steps = adapter.insert(Insertion((new,), identity(source), Size(side, side)))
+    (made,) = yield from worked(stage, steps, inserted)
+    same = adapter.layer(made).bounds == place
+    return {"read": spread(read), "selection": spread(masks), "insert": spread(inserted), "same": same}
+
+
+def spread(times):
+    """[median, 95 %, longest, all] in ms, as the clock and as the CPU saw them."""
+    result = []
+    for values in (sorted(wall for wall, _ in times), sorted(cpu for _, cpu in times)):
+        picked = values[len(values) // 2], values[len(values) * 95 // 100], values[-1], sum(values)
+        result.append([round(value, 1) for value in picked])
+    return result
+
+
+def case_an_animated_layer(stage):
+    """The last one: Krita itself sometimes ends when a document is closed soon after this."""
+    document = yield from opened(stage)
+    layer = painted(document, "it", os.urandom(400), Rect(0, 0, 10, 10))
+    layer.enableAnimation()
+    yield from settled(stage, document)
+    return KritaDocument(document).layer(identity(layer)).problem
