@@ -117,7 +117,8 @@ def start_arguments(task: str) -> tuple[Argument, ...]:
 
 def refine_arguments() -> tuple[Argument, ...]:
     """The arguments of refining: each may be left as the layer has it, and a new seed is drawn."""
-    return tuple(_for_refine(row) for row in SETTINGS if row.tasks != ("txt2img",) and not row.name.startswith("batch"))
+    rows = [row for row in SETTINGS if row.tasks != ("txt2img",) and not row.of_document]
+    return tuple(_for_refine(row) for row in rows if not row.name.startswith("batch"))
 
 
 def read_all(arguments: Sequence[Argument], config: Gimp.ProcedureConfig) -> dict[str, Value]:

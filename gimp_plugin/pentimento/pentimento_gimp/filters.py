@@ -43,7 +43,9 @@ def run(call: Call) -> Gimp.ValueArray:
         from .dialog import ask
 
         ask(call, document, _recorded(document) if call.filter.task == "refine" else None)
-    return document.returned(_followed(call, _begin(call, document)).layers)
+    job = _begin(call, document)
+    place = _followed(call, document, job)
+    return place.returned(job.status.layers)
 
 
 def _document(call: Call) -> GimpDocument:
@@ -90,23 +92,24 @@ def _begin(call: Call, document: GimpDocument) -> Run:
     return controller.start(document, Order(task, settings, call.source))  # type: ignore[arg-type]
 
 
-def _followed(call: Call, job: Run) -> Status:
-    """The status of the job when its layers are in the image. Raises Refused for every other end."""
+def _followed(call: Call, document: GimpDocument, job: Run) -> GimpDocument:
+    """Where the layers of the job are, once they are there. Raises Refused for every other end."""
     follow = _follow_quietly
     if call.interactive:
         from .progress import follow
     with Watch() as watch:
-        status = follow(job, watch.on)
+        document = follow(job, document, watch.on)
+    status = job.status
     if status.phase == "cancelled":
         raise Refused(Gimp.PDBStatusType.CANCEL)
     if status.phase != "done":
         raise failed(status.message)
     for warning in status.warnings:
         Gimp.message(warning)
-    return status
+    return document
 
 
-def _follow_quietly(job: Run, tell: Callable[[Status], None]) -> Status:
+def _follow_quietly(job: Run, document: GimpDocument, tell: Callable[[Status], None]) -> GimpDocument:
     """Runs the job to its end without a window of our own."""
     Gimp.progress_init("Pentimento")
     shown = ""
@@ -118,4 +121,4 @@ def _follow_quietly(job: Run, tell: Callable[[Status], None]) -> Status:
         Gimp.progress_update(status.progress)
         time.sleep(TICK_S)
     Gimp.progress_end()
-    return status
+    return document

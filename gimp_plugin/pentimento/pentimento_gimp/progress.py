@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from gi.repository import Gdk, GdkPixbuf, Gimp, GLib, Gtk
+from gi.repository import Gdk, GdkPixbuf, Gimp, GimpUi, GLib, Gtk
 
 from pentimento_shared.controller import Run, Status
 from pentimento_shared.document import DocumentError
@@ -17,11 +17,14 @@ TICK_MS: Final = 20
 _PREVIEW_PX: Final = 256
 
 
-def follow(job: Run, tell: Callable[[Status], None]) -> Status:
-    """Runs the job to its end; GIMP and all its windows go on meanwhile. A kept result may be put elsewhere."""
+def follow(job: Run, document: GimpDocument, tell: Callable[[Status], None]) -> GimpDocument:
+    """Runs the job to its end; GIMP and all its windows go on meanwhile. A kept result may be put elsewhere.
+
+    Returns where the result is: `document`, or that other one.
+    """
     prepare()
     Gimp.progress_init("Pentimento")
-    window = Window(job, tell)
+    window = Window(job, document, tell)
     try:
         return window.run()
     finally:
@@ -32,8 +35,8 @@ def follow(job: Run, tell: Callable[[Status], None]) -> Status:
 class Window:
     """The small window of one job."""
 
-    def __init__(self, job: Run, tell: Callable[[Status], None]) -> None:
-        self._job, self._tell = job, tell
+    def __init__(self, job: Run, document: GimpDocument, tell: Callable[[Status], None]) -> None:
+        self._job, self._document, self._tell = job, document, tell
         self._loop = GLib.MainLoop()
         self._shown = self._preview = self._fault = None
         self._picture = Gtk.Image()
@@ -48,12 +51,12 @@ class Window:
         self._cancel.connect("clicked", lambda _: self._stop())
         self._window = self._made()
 
-    def run(self) -> Status:
+    def run(self) -> GimpDocument:
         GLib.timeout_add(TICK_MS, self._tick)
         self._loop.run()
         if self._fault is not None:
             raise self._fault
-        return self._job.status
+        return self._document
 
     def close(self) -> None:
         self._window.destroy()
@@ -72,6 +75,7 @@ class Window:
         buttons.pack_end(self._insert, False, False, 0)
         box.pack_start(buttons, False, False, 0)
         window.add(box)
+        GimpUi.window_set_transient(window)
         window.show_all()
         return window
 
@@ -114,6 +118,7 @@ class Window:
         self._insert.show()
         self._insert.set_sensitive(self._elsewhere.get_active() >= 0)
         self._cancel.set_label("Close")
+        self._window.present()
 
     def _put_elsewhere(self) -> None:
         images = {str(image.get_id()): image for image in open_images()}
@@ -121,8 +126,9 @@ class Window:
         if image is None:
             self._offer_places()
             return
+        self._document = GimpDocument(image, busy=pointer_pressed)
         try:
-            self._job.insert_into(GimpDocument(image, busy=pointer_pressed))
+            self._job.insert_into(self._document)
         except DocumentError as error:
             self._message.set_text(str(error))
             return
