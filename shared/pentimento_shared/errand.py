@@ -121,7 +121,7 @@ class Errand:
         self._tell(message="Sending the picture to the backend." if image else "Asking the backend.")
         request = {
             "task": plan.task,
-            "settings": dict(plan.settings),
+            "settings": {**_of_document(form), **plan.settings},
             "region": plan.region,
             "parent": plan.parent,
             "application": self._application,
@@ -212,6 +212,11 @@ def _selected(mask: Picture | bytes | None) -> Selected | None:
         return Selected(decode_png(mask), mask)
     pixels = _joined(mask)
     return Selected(pixels, encode_png(pixels))
+
+
+def _of_document(form: Form | None) -> dict[str, str]:
+    """The settings that the document decides, where no picture of it is sent."""
+    return {} if form is None else {"depth": str(form.depth)}
 
 
 def _joined(picture: Picture) -> Pixels:

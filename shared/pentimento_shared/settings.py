@@ -32,6 +32,7 @@ class Setting:
     `kind` says which widget and which JSON type: *text* is multi-line, *string* one line. `minimum` and `maximum` are
     inclusive. `step` is what a spin box moves by; values between steps are valid. `choices` are all values of a
     *choice*; of an *integer* they are words that may stand in the place of a number. `advanced` rows go into the fold.
+    An editor takes an `of_document` row from the document itself and shows no widget for it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Setting:
     unit: str = ""
     advanced: bool = True
     tasks: tuple[Task, ...] = TASKS
+    of_document: bool = False
 
     @property
     def allowed(self) -> str:
@@ -263,6 +265,17 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         step=8,
         unit="px",
         tasks=("txt2img",),
+    ),
+    Setting(
+        name="depth",
+        label="Bit depth",
+        help="Bits of each sample of the new picture; in an editor those of the document.",
+        kind="choice",
+        default="8",
+        group="size",
+        choices=("8", "16"),
+        tasks=("txt2img",),
+        of_document=True,
     ),
     Setting(
         name="clip_skip",

@@ -145,6 +145,14 @@ def test_progress_never_falls_and_ends_at_1_and_previews_are_jpegs(studio, pictu
     assert all(event.jpeg.startswith(b"\xff\xd8") for event in previews)
 
 
+def test_generated_pictures_have_the_depth_that_is_asked_for(studio):
+    deep, plain = (studio.picture("txt2img", depth=depth, width=64, height=64, steps=2) for depth in ("16", "8"))
+    assert (deep.depth, plain.depth) == (16, 8)
+    levels = to_array(deep)
+    assert (levels % 257 != 0).any()
+    assert np.abs(levels / 257 - to_array(plain)).max() <= 0.5
+
+
 @pytest.mark.parametrize("prompt", ["", "🏔️🌊", "日本の海", "\x00\n\t"])
 def test_any_prompt_works(studio, prompt):
     assert studio.picture("txt2img", prompt=prompt, steps=1, width=64, height=64).size == Size(64, 64)

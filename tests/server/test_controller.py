@@ -215,10 +215,11 @@ def test_a_batch_comes_as_one_group(controller: Controller) -> None:
 
 
 def test_warnings_are_passed_on(controller: Controller) -> None:
-    canvas = painted()
+    canvas = painted(Size(200, 160))
     status = done(controller.start(canvas, order("img2img", prompt="a lake " * 200)))
-    assert any("left out" in warning for warning in status.warnings)
+    assert any("200 x 160 px" in warning and "detail" in warning for warning in status.warnings)
     assert len(canvas.layers[-1].name) < 60
+    assert done(controller.start(painted(), order("img2img"))).warnings == ()
 
 
 # generate
@@ -231,6 +232,8 @@ def test_generate_fills_the_canvas_in_its_own_kind(controller: Controller, depth
     assert (layer.place, layer.mask) == (Rect(0, 0, 80, 66), None)
     assert layer.levels.shape[2] == (2 if grey else 4)
     assert len(np.unique(layer.levels)) > 10
+    # Levels that 8 bits do not have: the model's own, not an 8-bit picture spread out.
+    assert (layer.levels[..., 0].astype(int) % 257 != 0).any() or depth == 8
     assert record(layer).recipe.settings["width"] == 80
 
 

@@ -19,18 +19,15 @@ class Canvas:
 
     `context` is where the worked crop lies in the sent picture; `source` is that crop (None for txt2img), `mask` the
     final selection [h, w] of the sent picture, after grow and feather. `canvas` and `place` are the whole document's
-    size and the crop's rectangle in it, for the recipe.
+    size and the crop's rectangle in it, for the recipe. `depth` is what the result has, bits of a sample.
     """
 
     context: Rect
     canvas: Size
     place: Rect
+    depth: int
     source: Pixels | None = None
     mask: Mask | None = None
-
-    @property
-    def depth(self) -> int:
-        return 8 if self.source is None else self.source.depth
 
     @property
     def colour_channels(self) -> int:
@@ -56,7 +53,7 @@ def prepare(request: Request) -> Canvas:
     settings = request.settings
     if request.task == "txt2img":
         size = Size(int(settings["width"]), int(settings["height"]))
-        return Canvas(Rect.of(size), size, Rect.of(size))
+        return Canvas(Rect.of(size), size, Rect.of(size), int(settings["depth"]))
     if request.image is None:
         raise EngineError(f"{request.task} needs a picture to start from: send it as image.", "image")
     whole = Rect.of(request.image.size)
@@ -73,7 +70,7 @@ def prepare(request: Request) -> Canvas:
         )
         raise EngineError(detail, "region", list(region.context), f"a context of {_by(whole.size)} px")
     canvas, place = (whole.size, context) if region is None else (region.canvas, region.context)
-    return Canvas(context, canvas, place, cropped(request.image, context), mask)
+    return Canvas(context, canvas, place, request.image.depth, cropped(request.image, context), mask)
 
 
 def _selected(request: Request) -> tuple[Mask, Rect]:

@@ -29,13 +29,15 @@ from .models import ModelInfo, ModelLibrary
 from .preview import Map, preview_map, render_preview
 from .prompts.guidance import Conditions, Encoder
 from .prompts.resolving import WRITTEN, PromptFiles, PromptReader, Prompts
-from .request import Cancelled, Event, Preview, Progress, Request, Result
+from .request import Cancelled, Event, Notice, Preview, Progress, Request, Result
 from .resample import mask_to_work, to_context, to_work
 from .samplers import Plan, make_plan, resolve_schedule, steps_to_run
 from .streaming import stream
 
 LOADED, ENCODED, SAMPLED = 0.1, 0.15, 0.92
 """Fractions of a job's whole progress at which loading, encoding and a picture's sampling end."""
+ENLARGED = 0.67
+"""From this factor between context and work picture down, the artist is told that detail is lost."""
 PREVIEW_SECONDS = 0.4
 """Least time between two previews of one job."""
 
@@ -126,6 +128,7 @@ class _Run:
                 self._emit(_unchanged(job, index))
             return
         self._stage(Progress("load", 0.0))
+        self._tell_of_enlarging()
         model = self._engine.model(job.info)
         linear = self._engine.preview_map(model)
         self._stage(Progress("encode", LOADED))
@@ -151,6 +154,17 @@ class _Run:
     def _check(self) -> None:
         if self._cancelled():
             raise Cancelled
+
+    def _tell_of_enlarging(self) -> None:
+        layout = self._job.layout
+        if layout.scale <= ENLARGED:
+            wide, high = layout.context
+            self._emit(
+                Notice(
+                    f"The area is {wide} x {high} px and was worked at {layout.work.width} x {layout.work.height}, as "
+                    f"large as {self._job.info.id} can: fine detail is lost. Select a smaller part to keep it."
+                )
+            )
 
     def _fraction(self, first: int, end: int, done: float) -> float:
         """Progress of the whole job when pictures `first` to `end` stand at `done` (ENCODED..1) of their own way."""
