@@ -96,6 +96,12 @@ def test_edits_count_the_steps_that_run(studio, picture):
     assert halves.pixels != first.pixels
 
 
+def test_one_step_and_all_steps_are_told_apart_in_one_prompt(painted):
+    """[a:b:1] and [a:b:1.0] have equal numbers."""
+    assert painted("[a:b:1] AND [a:b:1.0]") == painted("[a:b:1] AND a")
+    assert painted("[a:b:1.0] AND [a:b:1]") == painted("a AND [a:b:1]")
+
+
 def test_joined_prompts_are_summed(painted):
     """Of weights that sum to 1 at CFG scale 1 the negative prompt cancels out; of others it does not."""
     assert painted("a lake AND a harbour", cfg_scale=1) != painted("a lake", cfg_scale=1)

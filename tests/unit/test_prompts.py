@@ -94,6 +94,7 @@ def test_what_a_prompt_says(text, wanted):
         ("[a:b:0]", 4, "bbbb"),
         ("[a:b:0.0]", 4, "bbbb"),
         ("[a:b:9]", 4, "aaaa"),
+        ("[a:b:" + "9" * 400 + "]", 4, "aaaa"),
         ("[b:0.5]", 4, "  bb"),
         ("[a::0.5]", 4, "aa  "),
         ("[a::2]", 4, "aa  "),

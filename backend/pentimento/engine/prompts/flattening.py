@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from .grammar import Alternate, Break, Edit, Node, Nodes, Text, Weighted
+from .tree import Alternate, Break, Edit, Node, Nodes, Text, Weighted
 
 
 class Piece(NamedTuple):
@@ -52,9 +52,9 @@ def _leaves(nodes: Sequence[Node], weight: float, step: int, steps: int) -> Iter
             yield from _leaves(node.options[step % len(node.options)], weight, step, steps)
 
 
-def _switch(edit: Edit, steps: int) -> int:
+def _switch(edit: Edit, steps: int) -> float:
     """How many steps run before an edit changes its words."""
-    if isinstance(edit.when, int):
-        return edit.when
+    if edit.when.whole:
+        return edit.when.number
     # 0.29 of 100 steps is 28.999999999999996 in binary: rounding keeps such hairs from costing a step.
-    return math.floor(round(edit.when * steps, 9))
+    return math.floor(round(edit.when.number * steps, 9))

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from .tracing import PromptError, Traced
+from .tree import Alternate, Break, Edit, Node, Nodes, Part, Place, Text, Weighted, branches
 
 BRACKET_WEIGHT: Final = 1.1
 """What one pair of round brackets multiplies a weight by; square ones divide by it."""
@@ -21,55 +21,6 @@ MAX_WEIGHT: Final = 10.0
 """Largest weight, with all brackets around taken together; beyond it pictures are noise."""
 MAX_DEPTH: Final = 64
 """Brackets within brackets."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """Words, their backslashes resolved."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Break:
-    """The end of a chunk."""
-
-
-@dataclass(frozen=True)
-class Weighted:
-    """`content` with all weights in it multiplied by `weight`; `at` is its bracket's place in the text."""
-
-    content: Nodes
-    weight: float
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Edit:
-    """`before` up to the place `when`, `after` from there: a fraction (0..1) of the steps, or a number of steps."""
-
-    before: Nodes
-    after: Nodes
-    when: float | int
-
-
-@dataclass(frozen=True)
-class Alternate:
-    """One option after the other, a step each."""
-
-    options: tuple[Nodes, ...]
-
-
-Node = Text | Break | Weighted | Edit | Alternate
-Nodes = tuple[Node, ...]
-
-
-class Part(NamedTuple):
-    """One of the prompts that AND joins, its weight, and the place of the AND before it in the text."""
-
-    content: Nodes
-    weight: float = 1.0
-    at: int = 0
 
 
 _TOKEN: Final = re.compile(
@@ -126,15 +77,6 @@ def _check_weights(source: Traced, nodes: Nodes, around: float) -> None:
         else:
             for inner in branches(node):
                 _check_weights(source, inner, around)
-
-
-def branches(node: Node) -> tuple[Nodes, ...]:
-    """All that a node may come to."""
-    if isinstance(node, Edit):
-        return node.before, node.after
-    if isinstance(node, Alternate):
-        return node.options
-    return (node.content,) if isinstance(node, Weighted) else ()
 
 
 class _Parser:
@@ -301,11 +243,10 @@ def _edit(source: Traced, parts: Sequence[Sequence[_Item]], marks: Sequence[_Ite
     return Edit(_nodes(before), _nodes(after), when)
 
 
-def _when(words: str) -> float | int | None:
+def _when(words: str) -> Place | None:
     """A dot makes it a fraction: 1 is the first step, 1.0 the end, as in AUTOMATIC1111."""
     if not _NUMBER.fullmatch(words):
         return None
     number = float(words)
-    if "." in words:
-        return number if 0 <= number <= 1 else None
-    return int(number) if number >= 0 else None
+    whole = "." not in words
+    return Place(number, whole) if number >= 0 and (whole or number <= 1) else None

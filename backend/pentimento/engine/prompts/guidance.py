@@ -10,9 +10,9 @@ import torch
 from ..loading import LoadedModel
 from .encoding import encode_chunks, vocabulary_of
 from .flattening import Flat, flatten
-from .grammar import Nodes
 from .resolving import Prompts
 from .tokens import chunks
+from .tree import Nodes
 
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(latents [n, c, h, w], embeddings [n, tokens, width]) -> the model's output [n, c, h, w]."""

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 from pentimento_shared.places import data_folder
 from pentimento_shared.settings import Value
 
-from .grammar import Nodes, Part, parse
+from .grammar import parse
 from .styles import FIELD, PLACE, Style, chosen, read_styles
 from .tracing import Copy, Traced
+from .tree import Nodes, Part
 from .wildcard_files import WildcardFolder
 from .wildcards import draw
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from .flattening import Flat, flatten
-from .grammar import Part
+from .tree import Part
 
 MARKS: Final = 2
 """Tokens of a chunk that hold its start and end."""
