@@ -194,7 +194,7 @@ class KritaDocument(Document):
         yield from _with_child(parent, top, above)
         # Krita activates what was added by itself, a moment later; before that it knows the new nodes only by half.
         yield from self._until_active(top)
-        if top is not nodes[0] and self.is_open():
+        if top is not nodes[0] and self._in_front():
             self._document.setActiveNode(nodes[0])
             yield from self._until_active(nodes[0])
 
@@ -209,12 +209,14 @@ class KritaDocument(Document):
         return node.parentNode(), node
 
     def _until_active(self, wanted: krita.Node) -> Steps[None]:
-        """Waits until that node is the active one; not forever, as a document without a window has none."""
+        """Waits a while until that node is the active one. Only the document in front changes its active layer."""
         until = time.monotonic() + _ACTIVE_WITHIN_S
-        while self.is_open() and time.monotonic() < until:
-            if self._document.activeNode() == wanted:
-                return
+        while self._in_front() and time.monotonic() < until and self._document.activeNode() != wanted:
             yield
+
+    def _in_front(self) -> bool:
+        active = krita.Krita.instance().activeDocument()
+        return active is not None and active == self._document
 
     # checks
 

@@ -9,6 +9,8 @@ from tests.editors.harness import EditorRun
 
 LONGEST_PIECE_MS = 50
 
+pytestmark = pytest.mark.timeout(400)  # the first test waits for all cases
+
 
 @pytest.fixture(scope="module")
 def played(krita: Play) -> EditorRun:
@@ -58,6 +60,7 @@ def test_a_document_in_the_background_takes_its_result(played: EditorRun) -> Non
     facts = played.check("while_another_document_is_open")
     assert facts["there"] == ["Background", "dawn"]
     assert facts["other"] == ["Background"]
+    assert facts["layer"] == "dawn"
     assert facts["still working in"] is facts["active"] is facts["ids"] is True
 
 

@@ -202,13 +202,15 @@ def case_while_another_document_is_open(stage):
     new = NewLayer("dawn", Pixels(place.size, 4, 8, os.urandom(1024)), place, None, "{}")
     source = document.topLevelNodes()[0]
     other = yield from opened(stage)
+    chosen = other.activeNode()
     steps = adapter.insert(Insertion((new,), identity(source), Size(160, 120)))
     (made,) = yield from worked(stage, steps)
     return {
         "there": names(document.rootNode()),
         "other": names(other.rootNode()),
         "still working in": APPLICATION.activeDocument() == other,
-        "active": identity(document.activeNode()) == made,
+        "active": other.activeNode() == chosen,
+        "layer": adapter.layer(made).name,
         "ids": adapter.id != KritaDocument(other).id,
     }
 
