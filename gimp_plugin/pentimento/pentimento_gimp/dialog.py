@@ -10,6 +10,7 @@ from gi.repository import Gimp, GimpUi, GLib, Gtk
 
 from pentimento_shared import VERSION
 from pentimento_shared.backend_link import BackendLink
+from pentimento_shared.document import Layer
 from pentimento_shared.layer_record import LayerRecord
 from pentimento_shared.presets import PRESETS
 
@@ -53,7 +54,7 @@ class Dialog:
         self._window = GimpUi.ProcedureDialog.new(call.procedure, call.config, f"Pentimento: {title}")
         self._window.set_ok_label("R_un")
         self._fields = {argument.row.name: field_for(argument, call.config) for argument in arguments}
-        self._picture = Gtk.Image()
+        self._picture, self._source_problem = Gtk.Image(), ""
         self._told = left("", wrap=True)
         self._start = Gtk.Button(label="Start Backend", valign=Gtk.Align.START, no_show_all=True)
         self._start.connect("clicked", lambda _: link.start_backend())
@@ -61,11 +62,11 @@ class Dialog:
 
     def run(self) -> bool:
         """Whether the artist wants it done."""
-        timer = GLib.timeout_add(LOOK_MS, self._look)
+        self._show_source()
         self._look()
+        timer = GLib.timeout_add(LOOK_MS, self._look)
         if self._call.filter.sourced:
-            self._call.config.connect("notify::source", lambda *_: self._show_picture())
-        self._show_picture()
+            self._call.config.connect("notify::source", lambda *_: self._show_source())
         self._fields["prompt"].widget.get_child().grab_focus()
         try:
             return bool(self._window.run())
@@ -158,14 +159,7 @@ class Dialog:
             return f"{model.get('name')} cannot do this; choose another model."
         if not self._document.is_open():
             return "The image was closed."
-        if problem := self._document.problem():
-            return problem
-        layer = self._document.active_layer()
-        if self._call.filter.sourced and self._call.config.get_property("source") == "layer":
-            if layer is None:
-                return "No layer is selected. Select one, or choose all that is visible."
-            return layer.problem or (f"{layer.name} is empty. Paint something on it." if layer.bounds.empty else "")
-        return ""
+        return self._document.problem() or self._source_problem
 
     def _notice(self) -> str:
         unselected = self._document.is_open() and self._document.selection() is None
@@ -173,7 +167,16 @@ class Dialog:
             return "Nothing is selected: the whole layer is changed, as Img2img Layer does."
         return ""
 
-    def _show_picture(self) -> None:
-        canvas = not self._call.filter.sourced or self._call.config.get_property("source") == "canvas"
-        size, rgba = self._document.preview(PREVIEW_PX, canvas=canvas and self._call.filter.task != "refine")
-        self._picture.set_from_pixbuf(checkered(*size, rgba))
+    def _show_source(self) -> None:
+        """Shows what is read, and looks whether it can be: at a large blank layer that takes a moment."""
+        layer, sourced = self._document.active_layer(), self._call.filter.sourced
+        self._source_problem = _problem_of(layer) if sourced and self._call.source == "layer" else ""
+        canvas = self._call.filter.task == "txt2img" or self._call.source == "canvas"
+        size, rgba = self._document.preview(PREVIEW_PX, canvas=canvas)
+        self._picture.set_from_pixbuf(checkered(size.width, size.height, rgba))
+
+
+def _problem_of(layer: Layer | None) -> str:
+    if layer is None:
+        return "No layer is selected. Select one, or choose all that is visible."
+    return layer.problem or (f"{layer.name} is empty. Paint something on it." if layer.bounds.empty else "")

@@ -52,15 +52,18 @@ def _document(call: Call) -> GimpDocument:
     """The image, with the layer that the procedure was called for."""
     if len(call.drawables) > 1 and call.filter.task != "txt2img" and call.source == "layer":
         raise failed("More than one layer is selected. Select the one to work on.")
-    layer = None
-    if len(call.drawables) == 1:
-        drawable = call.drawables[0]
-        layer = Gimp.Layer.from_mask(drawable) if isinstance(drawable, Gimp.LayerMask) else drawable
+    layer = call.drawables[0] if len(call.drawables) == 1 else None
+    if layer is not None and layer.get_image() != call.image:
+        raise failed("The layer belongs to another image than the one that was given.")
+    if isinstance(layer, Gimp.LayerMask):
+        layer = Gimp.Layer.from_mask(layer)
+    if not isinstance(layer, Gimp.Layer):
+        layer = None
     if not call.interactive:
-        return GimpDocument(call.image, layer if isinstance(layer, Gimp.Layer) else None)
+        return GimpDocument(call.image, layer)
     from .window import pointer_pressed
 
-    return GimpDocument(call.image, layer if isinstance(layer, Gimp.Layer) else None, pointer_pressed)
+    return GimpDocument(call.image, layer, pointer_pressed)
 
 
 def _recorded(document: GimpDocument) -> LayerRecord:

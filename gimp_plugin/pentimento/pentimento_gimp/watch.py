@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # as a process of its own this file has nothing but the standard library until it is needed
     from pentimento_shared.status import Status
 
+_NO_WINDOW = 0x08000000
+"""On Windows a program without a window would else open a console."""
+
 
 class Watch:
     """`on(status)` at each look at the job. When the plug-in dies before the job is over, the job is cancelled."""
@@ -36,9 +39,13 @@ class Watch:
         if status.job == self._job or status.job is None:
             return
         if self._process is None:
-            # A console window would open on Windows.
-            apart = {"creationflags": 0x08000000} if sys.platform == "win32" else {"start_new_session": True}
-            self._process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, bufsize=0, **apart)
+            self._process = subprocess.Popen(
+                [sys.executable, __file__],
+                stdin=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+                creationflags=_NO_WINDOW if sys.platform == "win32" else 0,
+            )
         self._job = status.job
         self._say(status.job)
 

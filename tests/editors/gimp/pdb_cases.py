@@ -368,6 +368,7 @@ def case_what_cannot_be_done_is_a_sentence(stage):
     image.insert_layer(blank, None, 0)
     refused("blank", image, [blank])
     refused("two layers", image, [layer, blank])
+    refused("a layer of another image", image, [new_image()[1]])
     image.select_rectangle(REPLACE, 1, 2, 30, 20)
     outside = add_layer(image, 20, 20, 500, 500)
     refused("outside the canvas", image, [outside])
