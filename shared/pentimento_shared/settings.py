@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeGuard
 
+from .sampler_names import AUTOMATIC, SAMPLERS, SCHEDULES, called, split
+
 Task = Literal["txt2img", "img2img", "inpaint"]
 Kind = Literal["text", "string", "choice", "integer", "number", "boolean"]
 Group = Literal["prompt", "model", "sampling", "size", "seed", "inpaint"]
@@ -20,8 +22,6 @@ TASKS: Final[tuple[Task, ...]] = ("txt2img", "img2img", "inpaint")
 SOURCE_TASKS: Final[tuple[Task, ...]] = ("img2img", "inpaint")
 SEED_END: Final = 2**32
 
-SAMPLERS: Final = ("DPM++ 2M", "Euler", "Euler a", "DDIM", "UniPC")
-SCHEDULES: Final = ("Automatic", "Karras", "Uniform", "SGM Uniform")
 CONTEXTS: Final = ("automatic", "selection", "canvas")
 
 
@@ -65,7 +65,7 @@ class Setting:
         return f"{noun} from {self.minimum:.15g} to {self.maximum:.15g}{unit}{words}"
 
     def check(self, value: object) -> Value:
-        """`value` in this row's own type (a *number* comes back as float).
+        """`value` in this row's own type (a *number* comes back as float, a *choice* in the table's spelling).
 
         Raises SettingError for another type, a value out of range, NaN or infinity. Text is never read as a number.
         """
@@ -76,8 +76,9 @@ class Setting:
             if isinstance(value, bool):
                 return value
         elif isinstance(value, str):
-            if value in self.choices:
-                return value
+            choice = called(value, self.choices) if self.kind == "choice" else value
+            if choice in self.choices:
+                return choice
         elif self.kind != "choice" and self._in_range(value):
             return int(value) if self.kind == "integer" else float(value)
         raise SettingError(self.name, value, self.allowed, hint=self._hint(value))
@@ -190,9 +191,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         step=1,
     ),
     Setting(
+        name="exact_steps",
+        label="Do exactly the steps asked",
+        help="Run all sampling steps at any strength, closer together, instead of the strength's share of them.",
+        kind="boolean",
+        default=False,
+        group="sampling",
+        tasks=SOURCE_TASKS,
+    ),
+    Setting(
         name="sampler",
         label="Sampling method",
-        help="The solver that walks from noise to picture.",
+        help="The solver that walks from noise to picture. LCM and TCD are for models distilled for them.",
         kind="choice",
         default="DPM++ 2M",
         group="sampling",
@@ -361,14 +371,27 @@ def validate(
     """The complete settings of `task`: `values`, for what they leave out the model's `defaults`, then the table's.
 
     `defaults` may hold rows of other tasks; those are passed over. `values` may not: a setting that the task does not
-    have is an error, as is an unknown one, and the message names the nearest. Raises SettingError.
+    have is an error, as is an unknown one, and the message names the nearest. A sampler's name may hold its schedule
+    ("DPM++ 2M Karras"). Raises SettingError.
     """
     rows = {row.name: row for row in settings_for(task)}
     for name in values:
         if name not in rows:
             raise _unknown(task, name, rows)
-    preset = defaults or {}
+    values, preset = _with_split_sampler(values), defaults or {}
     return {name: row.check(values.get(name, preset.get(name, row.default))) for name, row in rows.items()}
+
+
+def _with_split_sampler(values: Mapping[str, object]) -> Mapping[str, object]:
+    """The values with AUTOMATIC1111's older names, sampler and schedule in one, as two."""
+    sampler, asked = values.get("sampler"), values.get("schedule", AUTOMATIC)
+    both = split(sampler) if isinstance(sampler, str) else None
+    if both is None or not isinstance(asked, str):
+        return values
+    if called(asked, SCHEDULES) in (AUTOMATIC, both[1]):
+        return {**values, "sampler": both[0], "schedule": both[1]}
+    detail = f"sampler is {sampler!r}, which holds a schedule, and schedule is {asked!r}; give one of the two."
+    raise SettingError("sampler", sampler, ", ".join(SAMPLERS), detail)
 
 
 def _unknown(task: Task, name: str, rows: Mapping[str, Setting]) -> SettingError:

@@ -9,12 +9,11 @@ from pentimento.engine.arrays import to_array, to_pixels
 from pentimento.engine.compose import composite
 from pentimento.engine.masks import bounds
 from pentimento.engine.request import Preview, Progress, Region, Request, Result
-from pentimento.engine.samplers import SAMPLERS
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.recipe import Recipe
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", ["DPM++ 2M", "Euler a", "DPM++ SDE"])
 def test_picture_k_of_a_batch_is_what_its_seed_makes_alone(studio, picture, sampler):
     source = picture(64, 72)
     batch = studio.results("img2img", source, seeds=(5, 6, 7), sampler=sampler, batch_size=3)

@@ -1,140 +1,107 @@
-"""Samplers and schedules: where they start, that they fall, and that each solver is the one it is named after."""
+"""The table of samplers and the plan of a run: names, where it starts, how many steps, where the model is asked."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 import numpy as np
 import pytest
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pentimento.engine.samplers import SAMPLERS, SCHEDULES, NoiseScale, make_plan, resolve_schedule, scheduler_for
-from pentimento_shared import settings as table
+from pentimento.engine.models import demo_folder
+from pentimento.engine.samplers import SAMPLERS, make_plan, resolve_schedule, steps_to_run
+from pentimento.engine.schedules import SCHEDULES
+from pentimento.engine.stepper import estimate
+from pentimento_shared import sampler_names as table
+from tests.engine.gaussian import CONFIG, ZERO_SNR
 
-CONFIG = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "prediction_type": "epsilon",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-}
-ZERO_SNR = {**CONFIG, "rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": "trailing"}
+DEMO = json.loads((demo_folder() / "scheduler" / "scheduler_config.json").read_text("utf-8"))
+TWICE = ("Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ SDE", "Restart")
+"""Samplers that ask the model twice a step."""
 
 
 def test_every_name_of_the_table_is_honoured_and_no_other():
     assert tuple(SAMPLERS) == table.SAMPLERS
-    assert {"Automatic", *SCHEDULES} == set(table.SCHEDULES)
+    assert ("Automatic", *SCHEDULES) == table.SCHEDULES
 
 
-def test_noise_scale_of_stable_diffusion():
-    """Least and greatest sigma of SD 1.x as published with k-diffusion: 0.0292 and 14.6146."""
-    scale = NoiseScale.of(CONFIG)
-    assert scale.sigmas[0] == pytest.approx(0.0292, abs=1e-4)
-    assert scale.sigmas[-1] == pytest.approx(14.6146, abs=1e-3)
-
-
-@given(st.floats(0.001, 1))
-def test_strength_is_a_place_on_the_noise_scale(strength):
-    scale = NoiseScale.of(CONFIG)
-    sigma = float(scale.sigma(scale.start(strength)))
-    assert scale.fraction(sigma) == pytest.approx(max(strength, 1 / 1000), abs=1e-6)
-
-
-@given(st.sampled_from([CONFIG, ZERO_SNR]), st.sampled_from(list(SCHEDULES)), st.integers(1, 60), st.floats(0.01, 1))
-def test_every_schedule_starts_at_the_strength_and_falls_to_zero(config, schedule, steps, strength):
-    plan = make_plan(config, "Euler", schedule, steps, strength)
-    assert plan.fractions()[0] == pytest.approx(max(strength, 1 / 1000), abs=1e-6)
-    assert (np.diff(plan.sigmas) < 0).all()
+@given(
+    st.sampled_from([CONFIG, ZERO_SNR, DEMO]).map(dict),
+    st.sampled_from(list(SAMPLERS)),
+    st.sampled_from(list(SCHEDULES)),
+    st.integers(1, 60),
+    st.floats(0.07, 1),
+)
+@settings(max_examples=60)
+def test_every_pair_starts_at_the_strength_and_goes_to_zero_in_its_steps(config, sampler, schedule, steps, strength):
+    plan = make_plan(config, sampler, schedule, steps, strength)
+    assert plan.scale.fraction(plan.sigmas[0]) == pytest.approx(strength, abs=1e-6)
+    assert plan.sigmas.max() == plan.sigmas[0]
     assert plan.sigmas[-1] == 0
-    assert plan.count == len(plan.timesteps) <= steps
+    assert plan.count == steps
+    looks = plan.evaluations
+    assert [look.step for look in looks] == sorted(look.step for look in looks)
+    assert {look.step for look in looks} == set(range(steps))
+    assert all(0 < look.sigma <= look.begin for look in looks)
+    assert len(looks) == len(plan.timesteps)
+    # The last step has no second look, and PLMS begins with two.
+    assert len(looks) == steps + (steps - 1 if sampler in TWICE else sampler == "PLMS" and steps > 1)
 
 
-def test_karras_as_published():
-    """Sigmas of k-diffusion's get_sigmas_karras(5, 0.1, 10), rho 7, computed by hand from eq. 5 of the paper."""
-    low, high = 0.1 ** (1 / 7), 10 ** (1 / 7)
-    expected = [(high + k / 4 * (low - high)) ** 7 for k in range(5)]
-    scale = NoiseScale(np.geomspace(0.1, 10, 1000))
-    assert SCHEDULES["Karras"](scale, 999, 5) == pytest.approx(expected)
+def test_sigmas_that_fall_together_are_taken_once():
+    plan = make_plan(CONFIG, "Euler", "Uniform", 4, 0.0005)
+    assert plan.sigmas == pytest.approx([0.02917, 0], abs=1e-5)
 
 
-def test_uniform_ends_at_timestep_0_and_sgm_uniform_one_step_above():
-    scale = NoiseScale.of(CONFIG)
-    assert scale.timestep(SCHEDULES["Uniform"](scale, 999, 4)) == pytest.approx([999, 666, 333, 0], abs=1e-6)
-    assert scale.timestep(SCHEDULES["SGM Uniform"](scale, 999, 3)) == pytest.approx([999, 666, 333], abs=1e-6)
+def test_some_samplers_leave_the_least_sigma_out_and_take_as_many_steps():
+    plain, spared = (make_plan(CONFIG, sampler, "Karras", 10, 1) for sampler in ("Euler", "DPM++ 3M SDE"))
+    finer = make_plan(CONFIG, "Euler", "Karras", 11, 1)
+    assert spared.sigmas == pytest.approx([*finer.sigmas[:10], 0])
+    assert (plain.count, spared.count) == (10, 10)
 
 
-def test_automatic():
-    assert resolve_schedule("Automatic", "DPM++ 2M") == "Karras"
-    assert resolve_schedule("Automatic", "Euler") == "Uniform"
+def test_automatic_is_automatic1111s():
+    karras = ("DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2", "DPM2 a", "Restart")
+    exponential = ("DPM++ 2M SDE", "DPM++ 3M SDE")
+    assert {resolve_schedule("Automatic", sampler) for sampler in karras} == {"Karras"}
+    assert {resolve_schedule("Automatic", sampler) for sampler in exponential} == {"Exponential"}
+    assert {resolve_schedule("Automatic", sampler) for sampler in ("Euler", "Euler a", "Heun", "LMS")} == {"Uniform"}
+
+
+def test_a_models_own_schedule_is_preferred_to_the_samplers_and_a_chosen_one_to_both():
     assert resolve_schedule("Automatic", "Euler", preferred="SGM Uniform") == "SGM Uniform"
     assert resolve_schedule("Karras", "Euler", preferred="SGM Uniform") == "Karras"
 
 
-def walk(plan, config, model):
-    """x0 that the plan's scheduler comes to from pure noise; `model(x, timestep)` in variance-preserving scaling."""
-    scheduler = scheduler_for(plan, config)
-    scheduler.set_timesteps(plan.count)
-    noise = torch.randn((1, 4, 32, 32), generator=torch.Generator().manual_seed(0))
-    sigma = float(plan.sigmas[0])
-    draws = torch.Generator().manual_seed(1)
-    kwargs = {"generator": draws} if "Ancestral" in str(plan.sampler.scheduler) else {}
-    x = noise * plan.amplitude(sigma) * (1 + sigma**2) ** 0.5
-    for timestep in scheduler.timesteps:
-        output = model(scheduler.scale_model_input(x, timestep), timestep)
-        x = scheduler.step(output, timestep, x, **kwargs).prev_sample
-    return x
+@pytest.mark.parametrize(
+    ("steps", "strength", "least", "exact", "run"),
+    [
+        (20, 1, 1, False, 20),
+        (20, 0.6, 1, False, 12),
+        (20, 0.05, 1, False, 1),
+        (20, 0.05, 4, False, 4),
+        (3, 0.05, 4, False, 3),
+        (20, 0.001, 1, False, 1),
+        (25, 0.56, 1, False, 14),
+        (50, 0.58, 1, False, 29),
+        (100, 0.29, 1, False, 29),
+        (30, 0.35, 1, False, 11),
+        (20, 0.3, 1, True, 20),
+        (20, 0.05, 4, True, 20),
+        (1, 0.5, 4, True, 1),
+    ],
+)
+def test_steps_that_run(steps, strength, least, exact, run):
+    assert steps_to_run(steps, strength, least, exact) == run
 
 
-def gaussian(scale: NoiseScale, deviation: float = 0.5):
-    """The exact noise predictor for pictures from a normal distribution of that deviation around 0."""
-
-    def model(x, timestep):
-        sigma = float(scale.sigma(float(timestep)))
-        return x * (1 + sigma**2) ** 0.5 * sigma / (deviation**2 + sigma**2)
-
-    return model
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_solvers_come_to_the_distribution_they_denoise(sampler, schedule):
-    """On pictures of deviation 0.5 a solver of 60 steps ends there within 15 % (first-order ones are that far off)."""
-    plan = make_plan(CONFIG, sampler, schedule, 60, 1)
-    assert float(walk(plan, CONFIG, gaussian(plan.scale)).std()) == pytest.approx(0.5, rel=0.15)
-
-
-def test_ddim_is_diffusers_ddim():
-    """On timesteps that diffusers' own DDIMScheduler can take, the same picture."""
-    theirs: Any = DDIMScheduler.from_config({**CONFIG, "timestep_spacing": "trailing", "set_alpha_to_one": True})
-    theirs.set_timesteps(10)
-    scale = NoiseScale.of(CONFIG)
-    model = gaussian(scale)
-    plan = make_plan(CONFIG, "DDIM", "SGM Uniform", 10, 1)
-    exact = type(plan)(plan.sampler, scale, np.append(scale.sigma(theirs.timesteps.double().numpy()), 0.0), True)
-    x = torch.randn((1, 4, 32, 32), generator=torch.Generator().manual_seed(0))
-    for timestep in theirs.timesteps:
-        x = theirs.step(model(x, timestep), timestep, x).prev_sample
-    assert float((walk(exact, CONFIG, model) - x).abs().max()) < 1e-4
-
-
-@pytest.mark.parametrize("config", [CONFIG, ZERO_SNR])
-def test_the_latest_estimate_of_the_picture_is_kept(config):
-    plan = make_plan(config, "Euler", "SGM Uniform", 5, 0.8)
-    scheduler = scheduler_for(plan, config)
-    scheduler.set_timesteps(plan.count)
-    picture = torch.full((1, 4, 8, 8), 0.3)
-    noise = torch.randn_like(picture)
-    sigma = float(plan.sigmas[0])
-    x = picture + sigma * noise
-    alpha = 1 / (1 + sigma**2) ** 0.5
-    velocity = alpha * noise - sigma * alpha * picture
-    output = velocity if config["prediction_type"] == "v_prediction" else noise
-    scheduler.scale_model_input(x, scheduler.timesteps[0])
-    scheduler.step(output, scheduler.timesteps[0], x)
-    assert torch.allclose(scheduler.denoised, picture, atol=1e-4)
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_the_estimate_of_the_picture_from_each_kind_of_prediction(prediction):
+    picture, sigma = torch.full((1, 4, 8, 8), 0.3), 3.0
+    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+    alpha = 1 / np.hypot(1, sigma)
+    outputs = {"epsilon": noise, "v_prediction": alpha * noise - sigma * alpha * picture, "sample": picture}
+    estimated = estimate(prediction, outputs[prediction], picture + sigma * noise, sigma)
+    assert torch.allclose(estimated, picture, atol=1e-5)

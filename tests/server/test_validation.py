@@ -41,7 +41,7 @@ def refused(answer: requests.Response, status: int, field: str | None = None, sa
         ("strength", True, "0 to 1"),
         ("strength", None, "0 to 1"),
         ("sampler", "Euler b", "Euler a"),
-        ("schedule", "karras", "Karras"),
+        ("schedule", "karass", "Karras"),
         ("steps", 0, "1 to 150"),
         ("steps", 2.5, "1 to 150"),
         ("steps", [4], "1 to 150"),

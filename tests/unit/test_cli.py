@@ -89,7 +89,7 @@ def test_context_takes_a_number_and_a_word() -> None:
         (["--strength", "nan"], "strength is nan; allowed: a number from 0 to 1."),
         (["--steps", "0"], "steps is 0; allowed: a whole number from 1 to 150."),
         (["--seed", "abc"], "seed is 'abc'; allowed: a whole number from -1 to 4294967295."),
-        (["--sampler", "euler"], "Did you mean Euler?"),
+        (["--sampler", "eulr"], "Did you mean Euler?"),
         (["--denoise", "1"], "No such option '--denoise'"),
         (["--composite", "all"], "'all' is not one of 'full', 'layer', 'raw'"),
         (["-o", "out.jpg"], "name it out.png"),

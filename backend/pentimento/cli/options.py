@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from pentimento_shared.sampler_names import split
 from pentimento_shared.settings import SETTINGS, Setting, SettingError, Task, Value, settings_for
 
 POSITIONAL: Final = ("prompt",)
@@ -31,6 +32,8 @@ class SettingType(click.ParamType):
         self.name = row.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Value:
+        if self.row.name == "sampler" and split(value):
+            return value  # "DPM++ 2M Karras": two settings in one, which only all of them together can be checked for
         return self.row.check(_typed(self.row, value))
 
 

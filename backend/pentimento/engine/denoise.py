@@ -11,7 +11,8 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 
 from .loading import LoadedModel
 from .prompts.guidance import Conditions, guided
-from .samplers import Plan, scheduler_for
+from .samplers import Plan
+from .stepper import Stepper
 
 PIPELINES: Final[dict[str, type[Any]]] = {"sd15": StableDiffusionPipeline}
 """Family -> the diffusers pipeline whose loop runs. A pipeline for text-to-image serves all tasks: it takes the
@@ -34,10 +35,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Step:
-    """Step `number` (1..) of `steps` is done; `denoised` [n, c, h, w] is the picture as the model now sees it."""
+    """The model was asked once more; some samplers do so twice a step.
+
+    `number` of `steps` steps are done, and `share` (0..1) of all there is to ask. `denoised` [n, c, h, w] is the
+    picture as the model now sees it.
+    """
 
     number: int
     steps: int
+    share: float
     denoised: torch.Tensor
 
 
@@ -72,19 +78,25 @@ def denoise(
     noise, generators = noise_for(seeds, latent_shape)
     noise = noise.to(model.device)
     keep = None if source is None else _Keep(plan, source, noise)
+
+    def fresh_noise() -> torch.Tensor:
+        drawn = [torch.randn(latent_shape, generator=generator) for generator in generators]
+        return torch.stack(drawn).to(model.device)
+
     # Never passed on by the pipeline: its own configuration would bring back the model's sigmas.
-    config = model.components["scheduler"].config
-    scheduler = scheduler_for(plan, config)
-    unet = _Guided(model.components["unet"], conditions, cfg_scale, range(plan.count))
+    scheduler = Stepper(plan, model.components["scheduler"].config, model.dtype, fresh_noise)
+    looks = plan.evaluations
+    unet = _Guided(model.components["unet"], conditions, cfg_scale, (look.step for look in looks))
     pipeline = PIPELINES[model.info.family](
         **{**model.components, "scheduler": scheduler, "unet": unet}, requires_safety_checker=False
     )
     pipeline.set_progress_bar_config(disable=True)
 
-    def after_step(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    def after_look(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if keep is not None:
-            tensors["latents"] = keep(tensors["latents"].float(), index + 1).to(model.dtype)
-        on_step(Step(index + 1, plan.count, scheduler.denoised.float()))
+            tensors["latents"] = keep(tensors["latents"], index + 1)
+        number = looks[index + 1].step if index + 1 < len(looks) else plan.count
+        on_step(Step(number, plan.count, (index + 1) / len(looks), scheduler.denoised))
         return tensors
 
     factor = pipeline.vae_scale_factor
@@ -96,13 +108,12 @@ def denoise(
         num_inference_steps=plan.count,
         # Guidance is within the UNet as this pipeline sees it; a distilled one is told the scale and guides itself.
         guidance_scale=cfg_scale if unet.distilled else 1.0,
-        generator=generators,
-        latents=_start(plan, noise, keep).to(model.dtype),
+        latents=_start(plan, noise, keep),
         output_type="latent",
-        callback_on_step_end=after_step,
+        callback_on_step_end=after_look,
         callback_on_step_end_tensor_inputs=["latents"],
     )
-    return result.images.float()
+    return result.images
 
 
 class _Guided:
@@ -132,31 +143,32 @@ class _Guided:
 
 
 def _start(plan: Plan, noise: torch.Tensor, keep: _Keep | None) -> torch.Tensor:
-    sigma = float(plan.sigmas[0])
-    pure = noise * (plan.amplitude(sigma) * (1 + sigma**2) ** 0.5)
+    # A picture under so much noise has this variance; at strength 1 there is no picture, only the noise.
+    pure = noise * (1 + float(plan.sigmas[0]) ** 2) ** 0.5
     if keep is None:
         return pure
-    return keep(pure if plan.from_noise else keep.noised(0), 0)
+    return keep(pure if plan.from_noise else keep.noised(float(plan.sigmas[0])), 0)
 
 
 class _Keep:
-    """Holds the part of the latents that the selection does not free yet at the source, noised to the step's sigma."""
+    """Holds the part of the latents that the selection does not free yet at the source, noised as the model expects."""
 
     def __init__(self, plan: Plan, source: Source, noise: torch.Tensor) -> None:
         self._plan = plan
         self._source = source
         self._noise = noise
-        self._fractions = plan.fractions()
 
-    def noised(self, index: int) -> torch.Tensor:
-        """The source under the noise of sigma number `index`, in the sampler's scaling."""
-        sigma = float(self._plan.sigmas[index])
-        return (self._source.latents + sigma * self._noise) * self._plan.amplitude(sigma)
+    def noised(self, sigma: float) -> torch.Tensor:
+        """The source under noise of that sigma."""
+        return self._source.latents + sigma * self._noise
 
     def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
-        """The latents before step `index`, px still held put back. After the last step only px never freed are held."""
+        """The latents before evaluation `index`, px that are held during its step put back; after the last evaluation
+        the picture, px that were never free put back."""
         if self._source.selection is None:
             return latents
-        fraction = self._fractions[min(index, self._plan.count - 1)]
+        looks = self._plan.evaluations
+        over = index == len(looks)
+        fraction = self._plan.scale.fraction(looks[index - over].begin)
         held = self._source.selection < fraction - FRACTION_HAIR
-        return torch.where(held, self.noised(index), latents)
+        return torch.where(held, self.noised(0.0 if over else looks[index].sigma), latents)

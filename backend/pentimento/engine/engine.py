@@ -196,7 +196,8 @@ class _Run:
         settings = self._job.request.settings
         sampler = str(settings["sampler"])
         schedule = _schedule(settings, self._job.info)
-        steps = steps_to_run(int(settings["steps"]), self._job.strength, self._job.info.min_steps)
+        exact = self._job.request.task != "txt2img" and bool(settings["exact_steps"])
+        steps = steps_to_run(int(settings["steps"]), self._job.strength, self._job.info.min_steps, exact)
         return make_plan(model.components["scheduler"].config, sampler, schedule, steps, self._job.strength)
 
     def _sample(
@@ -220,7 +221,7 @@ class _Run:
 
         def on_step(step: Step) -> None:
             nonlocal shown
-            way = ENCODED + (SAMPLED - ENCODED) * step.number / step.steps
+            way = ENCODED + (SAMPLED - ENCODED) * step.share
             self._stage(Progress("sample", self._fraction(batch.start, batch.stop, way), step.number, step.steps))
             if time.monotonic() - shown >= PREVIEW_SECONDS or step.number == 1:
                 shown = time.monotonic()
