@@ -67,6 +67,7 @@ class PromptReader:
         self._files = files
         self._wildcards = WildcardFolder(files.wildcards)
         self._styles: tuple[Style, ...] | None = None
+        self._embeddings: tuple[Path, ...] | None = None
 
     def read(self, settings: Mapping[str, Value], seed: int) -> Prompts:
         """The prompts of the picture with that seed. Raises PromptError, or SettingError for a style."""
@@ -103,11 +104,10 @@ class PromptReader:
 
     def _refuse_embeddings(self, text: Traced) -> None:
         """An embedding's name is a bare word; where such a file lies ready, the word is not meant as a word."""
-        if not self._files.embeddings.is_dir():
-            return
-        for path in sorted(self._files.embeddings.rglob("*")):
-            if path.suffix not in EMBEDDING_SUFFIXES or not path.stem:
-                continue
+        if self._embeddings is None:
+            files = sorted(self._files.embeddings.rglob("*"))
+            self._embeddings = tuple(path for path in files if path.suffix in EMBEDDING_SUFFIXES)
+        for path in self._embeddings:
             found = re.search(rf"(?<![\w-]){re.escape(path.stem)}(?![\w-])", text.text, re.IGNORECASE)
             if found:
                 problem = f"{found[0]} names the embedding {path.name}, and embeddings cannot be used yet. Take it out."
