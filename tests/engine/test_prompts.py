@@ -96,6 +96,14 @@ def test_edits_count_the_steps_that_run(studio, picture):
     assert halves.pixels != first.pixels
 
 
+@pytest.mark.parametrize("sampler", ["Heun", "DPM2", "DPM++ SDE", "Restart"])
+def test_edits_count_steps_where_a_sampler_asks_the_model_twice_a_step(painted, sampler):
+    how = {"sampler": sampler, "steps": 6}
+    assert painted("[a harbour:a lake:0.5]", **how) == painted("[a harbour:a lake:3]", **how)
+    assert painted("[a harbour:a lake:5]", **how) != painted("a harbour", **how)
+    assert painted("[a harbour:a lake:6]", **how) == painted("a harbour", **how)
+
+
 def test_one_step_and_all_steps_are_told_apart_in_one_prompt(painted):
     """[a:b:1] and [a:b:1.0] have equal numbers."""
     assert painted("[a:b:1] AND [a:b:1.0]") == painted("[a:b:1] AND a")
