@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pentimento.engine.samplers import SAMPLERS, make_plan, resolve_schedule, st
 from pentimento.engine.schedules import SCHEDULES
 from pentimento.engine.stepper import estimate
 from pentimento_shared import sampler_names as table
-from tests.engine.gaussian import CONFIG, ZERO_SNR
+from tests.engine.gaussian import CONFIG, ZERO_SNR, walk
 
 DEMO = json.loads((demo_folder() / "scheduler" / "scheduler_config.json").read_text("utf-8"))
 TWICE = ("Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ SDE", "Restart")
@@ -105,3 +106,37 @@ def test_the_estimate_of_the_picture_from_each_kind_of_prediction(prediction):
     outputs = {"epsilon": noise, "v_prediction": alpha * noise - sigma * alpha * picture, "sample": picture}
     estimated = estimate(prediction, outputs[prediction], picture + sigma * noise, sigma)
     assert torch.allclose(estimated, picture, atol=1e-5)
+
+
+def documented(heading: str) -> list[list[str]]:
+    """The cells of the first table below that heading of docs/samplers.md."""
+    page = (Path(__file__).parents[2] / "docs" / "samplers.md").read_text("utf-8")
+    lines = page.split(f"## {heading}\n")[1].split("\n## ")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+
+
+def test_the_documented_steps_are_those_that_run():
+    for steps, strength, run, exact, automatic1111, diffusers in documented("Strength and steps"):
+        count, s = int(steps), float(strength)
+        assert int(automatic1111) == int(min(s, 0.999) * count) + 1
+        assert diffusers == (str(int(count * s)) if s else "error")
+        if s:
+            assert int(run) == steps_to_run(count, s, 1)
+            assert int(exact) == steps_to_run(count, s, 1, exact=True)
+
+
+def test_the_documented_samplers_are_those_of_the_table():
+    rows = documented("Samplers")
+    assert [row[0] for row in rows] == list(SAMPLERS)
+    for name, looks, noise, _, automatic in rows:
+        plan = make_plan(CONFIG, name, "Karras", 20, 1)
+        drawn: list[torch.Tensor] = []
+        walk(plan, torch.zeros(1), lambda drawn=drawn: drawn.append(torch.zeros(1)) or drawn[-1])
+        assert round(len(plan.evaluations) / 20) == int(looks)
+        assert ("yes" if drawn else "no") == noise
+        assert SAMPLERS[name].automatic == automatic
+
+
+def test_the_documented_schedules_are_those_of_the_table():
+    named = [name for row in documented("Schedules") for name in row[0].split(", ")]
+    assert sorted(named) == sorted(["Automatic", *SCHEDULES])
