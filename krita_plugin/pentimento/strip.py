@@ -159,7 +159,7 @@ class ResultsStrip(QtWidgets.QWidget):
         return menu
 
     def _reuse(self, result: Result) -> None:
-        settings = dict(result.record.recipe.settings)
+        settings = result.record.recipe.as_written
         choices = self._session.choices
         self._session.choose(choices.with_values(settings))
 

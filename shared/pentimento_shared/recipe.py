@@ -57,6 +57,11 @@ class Recipe:
     def seed(self) -> int:
         return int(self.settings["seed"])
 
+    @property
+    def as_written(self) -> dict[str, Value]:
+        """The settings for making others of this kind: wildcards are drawn anew, styles are apart from the prompt."""
+        return {**self.settings, **self.written}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, led by the version: `{"pentimento": 1, ...}`."""
         return {"pentimento": VERSION, **asdict(self), **_lists(self)}
@@ -84,6 +89,7 @@ class Recipe:
         try:
             task = check_task(values["task"])
             settings = validate(task, values["settings"])
+            validate(task, values.get("written", {}))
         except SettingError as error:
             raise RecipeError(f"This recipe cannot be replayed: {error}") from error
         shapes = {name: shape(*values[name]) for name, shape in _SHAPES.items()}
@@ -141,12 +147,7 @@ def _check_types(values: Mapping[str, Any]) -> None:
     for name in ("source", "mask", "parent"):
         _expect(isinstance(values.get(name), (str, type(None))), name, "text or null")
     _expect(isinstance(values["settings"], dict), "settings", "an object")
-    written = values.get("written", {})
-    _expect(
-        isinstance(written, dict) and all(isinstance(value, (str, int, float, bool)) for value in written.values()),
-        "written",
-        "an object of plain values",
-    )
+    _expect(isinstance(values.get("written", {}), dict), "written", "an object")
     model = values["model"]
     _expect(
         isinstance(model, dict) and all(isinstance(value, str) for value in model.values()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,16 @@ def test_json_round_trip(prompt, negative, seed, cfg_scale):
     assert Recipe.from_json(original.to_json()) == original
 
 
+def test_what_was_written_comes_back_for_others_of_its_kind():
+    written = {"prompt": "a {red|blue} house", "styles": "oil"}
+    again = Recipe.from_json(replace(recipe(), written=written).to_json())
+    assert again.settings["prompt"] == "a red house"
+    assert again.as_written == {**again.settings, **written}
+    assert Recipe.from_json(recipe().to_json()).as_written == recipe().settings
+    old = {key: value for key, value in json.loads(recipe().to_json()).items() if key != "written"}
+    assert Recipe.from_dict(old) == recipe()
+
+
 def test_version_leads():
     assert recipe().to_json().startswith('{"pentimento":1,')
 
@@ -64,6 +75,8 @@ def test_version_leads():
         ({"model": {"id": 4}}, "model is not an object of texts"),
         ({"extra": 1}, "fields that this software does not know: extra"),
         ({"parent": 5}, "parent is not text or null"),
+        ({"written": []}, "written is not an object"),
+        ({"written": {"prompt": 5}}, "cannot be replayed: prompt is 5"),
     ],
 )
 def test_strangers_recipes_are_refused_with_the_reason(change, sentence):
