@@ -89,4 +89,5 @@ class _Scroll(QtWidgets.QScrollArea):
         return self.widget().sizeHint()
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        return QtCore.QSize(self.widget().minimumSizeHint().width(), 120)
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QtCore.QSize(self.widget().minimumSizeHint().width() + bar, 120)

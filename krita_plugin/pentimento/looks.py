@@ -37,6 +37,13 @@ def tool_button(picture: QtGui.QIcon | None, tip: str) -> QtWidgets.QToolButton:
     return button
 
 
+def enlarged(font: QtGui.QFont) -> QtGui.QFont:
+    """For a sign among letters, which is drawn too small to be seen what it is."""
+    large = QtGui.QFont(font)
+    large.setPointSizeF(1.6 * font.pointSizeF())
+    return large
+
+
 def narrow(box: QtWidgets.QComboBox) -> QtWidgets.QComboBox:
     """Lets a combo box be narrower than its longest entry, so that it never widens the docker."""
     box.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

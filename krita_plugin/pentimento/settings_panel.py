@@ -57,7 +57,8 @@ class SettingsPanel(QtWidgets.QWidget):
             box.show_text(str(rows[name].value))
         for name, widget in self._widgets.items():
             widget.show_row(rows[name])
-            self._labels[name].setEnabled(not rows[name].problem)
+            if name in self._labels:
+                self._labels[name].setEnabled(not rows[name].problem)
             if isinstance(widget, SeedWidget):
                 widget.show_last(last_seed)
         self._show_models(rows["model"])
@@ -161,10 +162,14 @@ class SettingsPanel(QtWidgets.QWidget):
         widget = widget_for(setting)
         widget.setObjectName(setting.name)
         widget.edited.connect(lambda value: self._session.choose_value(setting.name, value))
+        self._widgets[setting.name] = widget
+        if setting.kind == "boolean":
+            form.addRow(widget)
+            return
         label = QtWidgets.QLabel(setting.label)
         label.setToolTip(setting.help)
         label.setBuddy(widget)
-        self._widgets[setting.name], self._labels[setting.name] = widget, label
+        self._labels[setting.name] = label
         form.addRow(label, widget)
 
     def _show_modes(self, chosen: str) -> None:

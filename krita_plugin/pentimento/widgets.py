@@ -5,7 +5,7 @@ from __future__ import annotations
 from pentimento_shared.settings import Setting, Value
 
 from .choices import Row
-from .looks import let_wheel_scroll, narrow, tool_button
+from .looks import enlarged, let_wheel_scroll, narrow, tool_button
 from .qt import QtCore, QtWidgets
 
 _INT_END = 2**31
@@ -93,6 +93,8 @@ class SeedWidget(NumberWidget):
         self._last: int | None = None
         self._dice = tool_button(None, "A new random seed for each picture")
         self._dice.setText("\u2684")
+        self._dice.setFont(enlarged(self._dice.font()))
+        self._dice.setMaximumHeight(self._box.sizeHint().height())
         self._dice.clicked.connect(lambda: self._box.setValue(-1))
         self._reuse = tool_button(None, "")
         self._reuse.setText("Last")
@@ -154,9 +156,11 @@ class WordOrNumberWidget(RowWidget):
 
 
 class FlagWidget(RowWidget):
+    """A check box, which brings its label along."""
+
     def __init__(self, setting: Setting, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
-        self._box = QtWidgets.QCheckBox()
+        self._box = QtWidgets.QCheckBox(setting.label)
         self._box.clicked.connect(self.edited.emit)
         self._add(self._box)
 

@@ -46,11 +46,13 @@ def alone(krita: Play, chamber: Chamber, played: EditorRun) -> EditorRun:
 
 def test_every_row_of_the_table_has_its_widget_with_the_models_values(played: EditorRun) -> None:
     facts = played.check("idle")
-    assert facts["shown"] == [row.name for row in SETTINGS if row.name not in ("width", "height")]
+    from_document = ["width", "height", *(row.name for row in SETTINGS if row.of_document)]
+    assert facts["shown"] == [row.name for row in SETTINGS if row.name not in from_document]
     assert facts["cfg_scale"] == 4.0
     assert facts["clip_skip_most"] == 2
     assert facts["grow"] == [False, "Only for inpainting."]
     assert facts["clipped"] == []
+    assert facts["folded"]
 
 
 def test_commands_are_in_the_menu_under_their_names(played: EditorRun) -> None:

@@ -1,5 +1,7 @@
 """Played inside Krita, with a backend beside it: the docker and the commands, as an artist uses them."""
 
+import re
+
 import krita
 from pentimento.choices import Choices
 from pentimento.qt import QtCore, QtGui, QtWidgets
@@ -11,8 +13,6 @@ from pentimento_shared.settings import SETTINGS
 
 KRITA = krita.Krita.instance()
 Qt = QtCore.Qt
-PICTURE = (384, 256)
-"""Size of the documents that are shown in the screenshots, px."""
 RUN_S = 240
 """How long a run may take: far longer than it does, on a busy machine too."""
 ARROW = "  \u2190  "
@@ -36,7 +36,7 @@ def message():
     return part("message").text if part("message").isVisible() else ""
 
 
-def open_docker(stage, width=300):
+def open_docker(stage, width=300, above=240):
     """Shows the docker below the layers, and nothing else on that side."""
     window = KRITA.activeWindow()
     for other in window.dockers():
@@ -44,7 +44,12 @@ def open_docker(stage, width=300):
     yield stage.until(lambda: docker().isVisible(), "the docker")
     layers = next(d for d in window.dockers() if d.objectName() == "KisLayerBox")
     window.qwindow().resizeDocks([docker()], [width], Qt.Orientation.Horizontal)
-    window.qwindow().resizeDocks([layers, docker()], [180, 780], Qt.Orientation.Vertical)
+    window.qwindow().resizeDocks([layers, docker()], [above, 960 - above], Qt.Orientation.Vertical)
+
+
+def picture_size(stage):
+    """Of the documents that the screenshots show, px; those in docs/images were given a larger one."""
+    return tuple(stage.given.get("picture", (384, 256)))
 
 
 def landscape(width, height):
@@ -129,21 +134,33 @@ def floating_message():
 # the docker
 
 
+def fold():
+    """Folds the advanced settings away again; whether they are."""
+    part("fold", QtWidgets.QToolButton).click()
+    return not part("color_match").isVisible()
+
+
 def case_idle(stage):
-    document = yield from painted_document(stage, PICTURE)
-    yield from open_docker(stage)
+    document = yield from painted_document(stage, picture_size(stage))
+    yield from open_docker(stage, above=130)
     yield stage.until(lambda: part("model").currentText().startswith("Pentimento demo"), "the backend's models")
     yield stage.until(lambda: part("run").text() == "Img2img", "the mode")
     stage.shot("krita-docker")
     shown = [row.name for row in SETTINGS if docker().findChild(QtWidgets.QWidget, row.name) is not None]
     cfg, grow, clip = part("cfg_scale"), part("grow"), part("clip_skip")
-    clipped = [w.objectName() for w in docker().findChildren(QtWidgets.QWidget) if w.isVisible() and w.width() > 300]
+    part("fold", QtWidgets.QToolButton).click()
+    yield stage.until(lambda: not part("steps").visibleRegion().isEmpty(), "room for the advanced settings")
+    stage.shot("krita-settings")
+    shown_widgets = [widget for widget in docker().widget().findChildren(QtWidgets.QWidget) if widget.isVisible()]
+    ends = {widget: widget.mapTo(docker(), QtCore.QPoint(widget.width(), 0)).x() for widget in shown_widgets}
+    clipped = [f"{widget.metaObject().className()} {end}" for widget, end in ends.items() if end > docker().width()]
     return {
         "shown": shown,
         "cfg_scale": cfg.number(),
         "clip_skip_most": clip.findChild(QtWidgets.QSpinBox).maximum(),
         "grow": [grow.isEnabled(), grow.toolTip().splitlines()[0]],
         "clipped": clipped,
+        "folded": fold(),
         "layers": names(document),
     }
 
@@ -159,7 +176,7 @@ def case_commands(stage):
 
 
 def case_ctrl_enter_runs(stage):
-    document = yield from painted_document(stage, PICTURE)
+    document = yield from painted_document(stage, picture_size(stage))
     yield from open_docker(stage)
     prompt = part("prompt", QtWidgets.QPlainTextEdit)
     prompt.clear()
@@ -173,7 +190,7 @@ def case_ctrl_enter_runs(stage):
     yield stage.until(lambda: part("progress").isVisible(), "the progress bar")
     preview = part("preview", QtWidgets.QLabel)
     yield stage.until(lambda: preview.isVisible() and not preview.pixmap().isNull(), "the preview", RUN_S)
-    yield stage.until(lambda: "/" in part("progress").text(), "the steps", RUN_S)
+    yield stage.until(lambda: re.search(r"[5-9]/12", part("progress").text()), "a few steps", RUN_S)
     steps = part("progress").text()
     stage.shot("krita-running")
     yield stage.until(lambda: not part("cancel").isEnabled(), "the run's end", RUN_S)
@@ -189,10 +206,10 @@ def case_ctrl_enter_runs(stage):
 
 
 def case_results(stage):
-    document = yield from painted_document(stage, PICTURE)
+    document = yield from painted_document(stage, picture_size(stage))
     yield from open_docker(stage)
     part("prompt", QtWidgets.QPlainTextEdit).setPlainText("sunset over the mountains, watercolor")
-    choose(steps=8, strength=0.55)
+    choose(steps=10, strength=0.45)
     yield from run_by(stage, KRITA.action("pentimento_img2img").trigger)
     first = document.activeNode()
     yield from run_by(stage, KRITA.action("pentimento_refine").trigger)
@@ -397,9 +414,7 @@ def case_hidden_docker(stage):
     KRITA.action("pentimento_settings").trigger()
     yield stage.until(lambda: docker().isVisible(), "the docker")
     yield stage.until(lambda: part("steps").isVisible(), "the advanced settings")
-    stage.shot("krita-settings")
-    part("fold", QtWidgets.QToolButton).click()
-    return {"before": before, "folded again": not part("steps").isVisible()}
+    return {"before": before, "folded again": fold()}
 
 
 # what cannot be done

@@ -1,7 +1,7 @@
 """Played inside Krita, with no backend anywhere: what the docker says then."""
 
 import krita
-from krita_docker import PICTURE, message, names, open_docker, painted_document, part
+from krita_docker import message, names, open_docker, painted_document, part, picture_size
 from pentimento.qt import QtWidgets
 
 from pentimento_shared.places import backend_file
@@ -26,7 +26,7 @@ def case_settings_come_back(stage):
 
 
 def case_no_backend(stage):
-    document = yield from painted_document(stage, PICTURE)
+    document = yield from painted_document(stage, picture_size(stage))
     yield from open_docker(stage)
     yield stage.until(said_of_backend, "the word about the backend")
     yield stage.until(lambda: part("message").isHidden(), "an empty line")
