@@ -7,6 +7,7 @@ from itertools import pairwise
 from gi.repository import Gegl, Gimp, Gio
 from pictures import (
     GRAY,
+    RGB,
     add_layer,
     call,
     made,
@@ -119,22 +120,27 @@ PRECISIONS = (
 
 
 def case_inpaint_in_every_precision(stage):
-    for name in PRECISIONS:
-        for base in (Gimp.ImageBaseType.RGB, GRAY):
-            image, layer = new_image(precision=getattr(Gimp.Precision, name), base=base, alpha=name != "U16_LINEAR")
-            select(image, "feathered")
-            assert inpainted(image, layer) > 0, name
-            image.delete()
+    greys = ("U8_LINEAR", "U16_NON_LINEAR", "FLOAT_LINEAR")
+    for name, base in [*((name, RGB) for name in PRECISIONS), *((name, GRAY) for name in greys)]:
+        image, layer = new_image(precision=getattr(Gimp.Precision, name), base=base, alpha=name != "U16_LINEAR")
+        select(image, "feathered")
+        assert inpainted(image, layer) > 0, name
+        image.delete()
 
 
 def case_inpaint_with_wide_gamut_profiles(stage):
-    for profile in (Gimp.ColorProfile.new_rgb_adobe(), Gimp.ColorProfile.new_rgb_srgb_linear()):
-        for name in ("U8_NON_LINEAR", "U16_NON_LINEAR", "FLOAT_LINEAR"):
-            image, layer = new_image(precision=getattr(Gimp.Precision, name), profile=profile)
-            select(image, "feathered")
-            assert inpainted(image, layer) > 0
-            assert image.get_effective_color_profile().is_equal(profile)
-            image.delete()
+    adobe, linear = Gimp.ColorProfile.new_rgb_adobe(), Gimp.ColorProfile.new_rgb_srgb_linear()
+    for name, profile in (
+        ("U8_NON_LINEAR", adobe),
+        ("U16_NON_LINEAR", adobe),
+        ("FLOAT_LINEAR", adobe),
+        ("U16_NON_LINEAR", linear),
+    ):
+        image, layer = new_image(precision=getattr(Gimp.Precision, name), profile=profile)
+        select(image, "feathered")
+        assert inpainted(image, layer) > 0
+        assert image.get_effective_color_profile().is_equal(profile)
+        image.delete()
 
 
 def case_inpaint_layers_beside_the_canvas_size(stage):
@@ -187,14 +193,14 @@ def case_img2img_shows_in_the_selection_only(stage):
 def case_strength_0_gives_the_levels_back(stage):
     facts = {}
     adobe = Gimp.ColorProfile.new_rgb_adobe()
+    kinds = [(RGB, adobe, True), (RGB, None, False), (GRAY, None, True)]
     for name in ("U8_NON_LINEAR", "U8_LINEAR", "U16_NON_LINEAR", "U16_LINEAR", "HALF_LINEAR", "FLOAT_LINEAR"):
-        for base, profile in ((Gimp.ImageBaseType.RGB, None), (Gimp.ImageBaseType.RGB, adobe), (GRAY, None)):
-            for alpha in (True, False):
-                precision = getattr(Gimp.Precision, name)
-                image, layer = new_image(precision=precision, base=base, profile=profile, alpha=alpha)
-                result = made("img2img", image=image, drawables=[layer], strength=0.0)[0]
-                facts[f"{name} {base.value_nick} {profile is not None} {alpha}"] = farthest(layer, result)
-                image.delete()
+        for base, profile, alpha in [*kinds, *([(RGB, adobe, False)] if name == "U16_NON_LINEAR" else [])]:
+            precision = getattr(Gimp.Precision, name)
+            image, layer = new_image(precision=precision, base=base, profile=profile, alpha=alpha)
+            result = made("img2img", image=image, drawables=[layer], strength=0.0)[0]
+            facts[f"{name} {base.value_nick} {profile is not None} {alpha}"] = farthest(layer, result)
+            image.delete()
     exact = ("U8_NON_LINEAR", "U16_NON_LINEAR")
     for about, levels in facts.items():
         assert levels == 0 if about.startswith(exact) else levels <= 1.25, f"{about}: {levels} levels off"
