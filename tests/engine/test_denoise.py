@@ -71,10 +71,10 @@ def ramp() -> torch.Tensor:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("strength", [0.4, 1.0])
 def test_px_that_are_never_free_come_back_to_the_last_bit(plan, sample, sampler, strength):
-    source, way = latents(), plan(sampler, strength, steps=6)
+    source, way = latents(), plan(sampler, strength, steps=3)
     result, _ = sample(way, Source(source, ramp()), cfg_scale=1)
     never = ramp()[0, 0, 0] < way.scale.fraction(way.evaluations[-1].begin) - 1e-4
-    assert never.sum() in (4, 6)
+    assert never.sum() in (6, 9)
     assert torch.equal(result[..., never], source[..., never])
     assert (result[..., 14:] != source[..., 14:]).all()
 
@@ -145,7 +145,7 @@ def test_more_strength_never_means_less_change(plan, sample, sampler):
     source = latents(SMALL)
     changes = [
         (sample(plan(sampler, strength, steps=4), Source(source), (1, 2), SMALL, 1)[0] - source).abs().mean().item()
-        for strength in (0.05, 0.15, 0.3, 0.6)
+        for strength in (0.05, 0.2, 0.5)
     ]
     assert changes == sorted(changes)
 
