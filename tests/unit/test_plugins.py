@@ -20,6 +20,7 @@ from pentimento.plugins import PluginError, kritarc
 from pentimento.plugins.bundle import VENDORED, Bundle, gimp_bundle, krita_bundle, krita_zip
 from pentimento.plugins.installing import examine, install, uninstall
 from pentimento.plugins.places import Place, System, gimp_places, gimps_to_start, krita_places, usual_krita_place
+from pentimento_shared.backend_start import remembered_command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -455,6 +456,7 @@ def test_the_command_installs_says_so_and_removes(user: Path, capsys: pytest.Cap
     said = capsys.readouterr().out
     assert f"was installed, in {user}/.local/share/krita." in said
     assert f"was installed, in {user}/.config/GIMP/3.0/plug-ins." in said
+    assert remembered_command(os.environ)[0] == sys.executable, "the editors can start the backend"
     assert main(["plugins", "status"]) == 0
     assert capsys.readouterr().out.count("up to date") == 2
     assert main(["plugins", "uninstall", "gimp"]) == 0

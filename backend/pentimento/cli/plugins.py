@@ -33,6 +33,7 @@ def install(editor: Editor | None) -> None:
     Every copy of the editors on this machine gets its plugin, also those from Flatpak and Snap. Doing it again brings
     the plugins up to date.
     """
+    from pentimento import start_command
     from pentimento.plugins import PluginError
     from pentimento.plugins.bundle import bundle_of
     from pentimento.plugins.installing import install as put
@@ -58,6 +59,7 @@ def install(editor: Editor | None) -> None:
         click.echo(f"{_name(name)}: {when}.")
     if not done:
         raise Failure("No plugin was installed.")
+    start_command.remember()
 
 
 @plugins.command()

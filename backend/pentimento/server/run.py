@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import pentimento
+from pentimento import start_command
 from pentimento.engine.models import ModelLibrary
 from pentimento.jobs.blobs import Blobs
 from pentimento.jobs.clock import RetentionClock
@@ -32,7 +32,7 @@ from pentimento.jobs.schema import StoreTooNew
 from pentimento.jobs.store import Store
 from pentimento.jobs.supervisor import Supervisor
 from pentimento_shared.backend_start import PORT
-from pentimento_shared.places import backend_file, data_folder, server_file, token_file
+from pentimento_shared.places import data_folder, server_file, token_file
 
 from . import logs
 from .app import create_app
@@ -270,6 +270,4 @@ def _announce(running: Running, stack: ExitStack) -> None:
     facts = {"url": running.url, "pid": running.pid, "version": pentimento.__version__, "port": running.port}
     stack.callback(path.unlink, missing_ok=True)
     write_whole(path, json.dumps(facts).encode("utf-8"))
-    # -P: a file in the folder where an editor was started must not pass for a module of ours.
-    command = [sys.executable, "-P", "-m", "pentimento", "serve"]
-    write_whole(backend_file(), json.dumps({"command": command}).encode("utf-8"))
+    start_command.remember()
