@@ -23,6 +23,7 @@ from .window import SPACING, checkered, grid, left, prepare, row
 LOOK_MS: Final = 200
 """Time between two looks at the backend."""
 PREVIEW_PX: Final = 200
+FOLD_PX: Final = 320
 _FIRST: Final = ("prompt", "negative_prompt", "strength", "model")
 """What is above the fold, in this order; the rest of the table is in it."""
 
@@ -116,7 +117,11 @@ class Dialog:
             if name not in _FIRST:
                 field.attach(table, hinted=self._call.filter.task != "refine")
         expander = Gtk.Expander(label="_Advanced", use_underline=True)
-        expander.add(table)
+        # However many rows the table of settings gets, the dialog stays on the screen.
+        scrolled = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER)
+        scrolled.set_min_content_height(FOLD_PX)
+        scrolled.add(table)
+        expander.add(scrolled)
         return expander
 
     def _presets(self) -> Gtk.Widget:
