@@ -213,8 +213,8 @@ class Executioner(threading.Thread):
         kill = self._asked("kill")
         if kill is None:
             return
-        self.server.kill()
         (kill.parent / "killed").write_text(str(time.monotonic()), "utf-8")
+        self.server.kill()
         if self._asked("restart"):
             self.server = _server(self._home)
 

@@ -17,7 +17,7 @@ def case_killed_in_mid_job(stage):
     document, _ = yield from valley(stage)
     yield from open_docker(stage)
     before = look(document)
-    run = command(document, "img2img", steps=60, strength=1.0)
+    run = command(document, "img2img", steps=24, strength=1.0)
     yield stage.until(lambda: sampling(run), "the steps", RUN_S)
     job, killed = run.status.job, stage.folder / "killed"
     (stage.folder / "kill").touch()
@@ -27,7 +27,7 @@ def case_killed_in_mid_job(stage):
     facts["altered"] = altered(before, look(document))
     stage.shot("krita-away")
     (stage.folder / "restart").touch()
-    yield stage.until(lambda: not run.status.away, "the backend's return", RUN_S)
+    yield stage.until(lambda: not run.status.away, "the backend's return", 90)
     status = yield from over(stage, run)
     yield from settled(stage, document)
     facts |= {"phase": status.phase, "same job": status.job == job, "layers": len(names(document.rootNode()))}
