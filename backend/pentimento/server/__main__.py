@@ -6,7 +6,9 @@ import argparse
 import logging
 import sys
 
-from .run import PORT, Options, Running, ServeError, serve
+from pentimento_shared.backend_start import PORT
+
+from .run import Options, Running, ServeError, serve
 
 
 def main() -> int:

@@ -12,12 +12,12 @@ import signal
 import socket
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from queue import Empty, SimpleQueue
+from typing import Final
 
 import pentimento
 from pentimento import start_command
@@ -50,6 +50,7 @@ _STOP_SIGNALS: Final = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
 _ASK_S: Final = 2.0
+_LOOK_S: Final = 1.0
 _DRAIN_S: Final = 3
 
 
@@ -92,17 +93,11 @@ def serve(options: Options = _DEFAULTS, started: Callable[[Running], None] | Non
     started.
     """
     with ExitStack() as stack:
-        for number in _STOP_SIGNALS:
-            signal.signal(number, _stop)
-        try:
-            running = _start(options, stack)
-            if started is not None:
-                started(running)
-            while True:
-                time.sleep(3600)
-        except _Stop as stop:
-            _log.info("server: ends on %s", stop)
-        stack.callback(_ignore_signals)
+        stops = _stop_signals()
+        running = _start(options, stack)
+        if started is not None:
+            started(running)
+        _log.info("server: ends on %s", _first(stops))
 
 
 def _start(options: Options, stack: ExitStack) -> Running:
@@ -145,18 +140,24 @@ def _listen(sock: socket.socket, parts: Services, log: Path, stack: ExitStack) -
     stack.callback(drain)
 
 
-class _Stop(BaseException):
-    """The process was told to end."""
+def _stop_signals() -> SimpleQueue[str]:
+    """Where the signals that end the server arrive from now on; a second one leaves no half of the end undone.
 
-
-def _stop(number: int, _frame: object) -> NoReturn:
-    raise _Stop(signal.Signals(number).name)
-
-
-def _ignore_signals() -> None:
-    """From here on the end is under way; a second Ctrl+C must not leave half of it undone."""
+    An exception out of a handler would be lost where Python drops exceptions, in a finalizer for one, and the server
+    would go on; an Event could deadlock with its own waiter. SimpleQueue.put is made for this.
+    """
+    stops: SimpleQueue[str] = SimpleQueue()
     for number in _STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda number, _: stops.put(signal.Signals(number).name))
+    return stops
+
+
+def _first(stops: SimpleQueue[str]) -> str:
+    while True:
+        try:
+            return stops.get(timeout=_LOOK_S)  # without a timeout Windows does not run a signal's handler
+        except Empty:
+            continue
 
 
 @contextmanager
