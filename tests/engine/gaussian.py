@@ -6,10 +6,12 @@ variance of what comes out is exact: there is no drawing, and no tolerance for l
 
 from __future__ import annotations
 
+import json
 import math
 
 import torch
 
+from pentimento.engine.models import demo_folder
 from pentimento.engine.samplers import Plan
 from pentimento.engine.walking import Seen
 
@@ -24,6 +26,8 @@ CONFIG = {
     "steps_offset": 1,
 }
 ZERO_SNR = {**CONFIG, "rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": "trailing"}
+DEMO = json.loads((demo_folder() / "scheduler" / "scheduler_config.json").read_text("utf-8"))
+"""Nearly zero terminal SNR: from sigma 333."""
 DEVIATION = 0.5
 """Standard deviation of the pictures."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import torch
 
-from .solvers import heun_step
+from .solvers import HARDLY_ANYTHING_BUT_NOISE, heun_step
 from .walking import Course, Look, Walk, toward
 
 TCD_GAMMA: Final = 0.3
@@ -40,9 +40,13 @@ def dpm_2_ancestral(x: torch.Tensor, course: Course) -> Walk:
         x, denoised = yield Look(x, sigma, step)
         if target == 0:
             return denoised
-        # Down to target^2 / sigma and up again by noise; the target lies in the middle of the way down.
-        ahead, denoised = yield Look(toward(x, denoised, target / sigma), target, step)
-        x = x + (target**2 / sigma - sigma) * (ahead - denoised) / target + fresh(sigma, target) * course.noise()
+        if sigma > HARDLY_ANYTHING_BUT_NOISE:
+            x = toward(x, denoised, (target / sigma) ** 2)
+        else:
+            # Down to target^2 / sigma and up again by noise; the target lies in the middle of the way down.
+            ahead, denoised = yield Look(toward(x, denoised, target / sigma), target, step)
+            x = x + (target**2 / sigma - sigma) * (ahead - denoised) / target
+        x = x + fresh(sigma, target) * course.noise()
     return x
 
 
