@@ -11,6 +11,8 @@ from .client import BackendForeign, BackendProblem, BackendUnreachable, Client
 
 AWAY_S: Final = 2.5
 """Seconds without an answer after which the backend counts as away."""
+REFUSED_S: Final = 1.0
+"""The same for one that takes no connection, or breaks it: it has ended, and may be coming back just now."""
 PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 1.0
 _PASSING: Final = frozenset({401, 503})
@@ -67,7 +69,7 @@ class Line:
                     if problem.status not in _PASSING:
                         raise
                     self.close()
-                self._patience = AWAY_S
+                self._patience = REFUSED_S
                 if self._unwanted():
                     raise GivenUp
                 time.sleep(pause)

@@ -122,7 +122,8 @@ class Run:
             self._keep(sentence)
 
     def _keep(self, sentence: str) -> None:
-        self._tell(phase="kept", message=f"{sentence} The result is kept: insert it into another document.", away=False)
+        kept = "The result is kept and can be inserted into the document that is in front."
+        self._tell(phase="kept", message=f"{sentence} {kept}", away=False)
 
     def _live(self, connect: Callable[[], Client], application: str, plan: Plan) -> _Life:
         gathered = yield from gather(self._document, plan)

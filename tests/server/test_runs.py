@@ -327,7 +327,7 @@ def test_a_result_without_a_place_is_kept_for_another_document(controller: Contr
     status = go(run)
     assert status.phase == "kept"
     assert canvas.name in status.message
-    assert status.message.endswith("insert it into another document.")
+    assert status.message.endswith("can be inserted into the document that is in front.")
     assert same()
     other = painted(grey=True)
     below = other.active
