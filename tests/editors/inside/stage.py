@@ -57,6 +57,15 @@ class Stage:
             time.sleep(0.005)
         return value
 
+    def rest(self, seconds: float = 0.5) -> Wait:
+        """To be yielded before a document is closed in Krita.
+
+        Its layer list looks at changed layers a moment later, and Krita 5.2 crashes when their document is gone by
+        then (KisNodeModel::processUpdateQueue): no person is as quick as a script.
+        """
+        until = time.monotonic() + seconds
+        return self.until(lambda: time.monotonic() > until, "a moment")
+
     def shot(self, name: str) -> Path:
         """Takes a picture of the whole screen: `name`.png in the run's folder."""
         path = self.folder / f"{name}.png"
@@ -71,12 +80,19 @@ class Stage:
 
 
 class Player:
-    """Plays cases one after the other in small steps, from a timer or a loop of the editor's."""
+    """Plays cases one after the other in small steps, from a timer or a loop of the editor's.
 
-    def __init__(self, cases: Mapping[str, Callable[[Stage], Any]], stage: Stage, tidy: Callable[[], None]) -> None:
+    After each the editor gets `rest` s to itself, and then `tidy` is called.
+    """
+
+    def __init__(
+        self, cases: Mapping[str, Callable[[Stage], Any]], stage: Stage, tidy: Callable[[], None], rest: float = 0.0
+    ) -> None:
         self._todo = list(cases.items())
         self._stage = stage
         self._tidy = tidy
+        self._rest = rest
+        self._ended: tuple[Any, str | None, float] | None = None
         self._name = ""
         self._running: Generator[Any, Any, Any] | None = None
         self._wait = Wait(lambda: True, "its start")
@@ -90,6 +106,9 @@ class Player:
 
     def step(self) -> bool:
         """Does what can be done now; False when all cases are over."""
+        if self._ended is not None:
+            self._close(*self._ended)
+            return True
         if self._running is None:
             if not self._todo:
                 return False
@@ -129,12 +148,18 @@ class Player:
 
     def _end(self, facts: Any, error: str | None) -> None:
         self._running = None
+        self._ended = (facts, error, time.monotonic())
+
+    def _close(self, facts: Any, error: str | None, since: float) -> None:
+        if time.monotonic() - since < self._rest:
+            return
+        self._ended = None
         try:
             self._tidy()
         except Exception:  # noqa: BLE001  as above
             error = error or f"while tidying up after it:\n{traceback.format_exc()}"
         error = "\n".join([*([error] if error else []), *self._elsewhere]) or None
-        line = {"name": self._name, "error": error, "seconds": time.monotonic() - self._started, "facts": facts}
+        line = {"name": self._name, "error": error, "seconds": since - self._started, "facts": facts}
         with (self._stage.folder / "results.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -393,6 +393,7 @@ def case_closed_document(stage):
     KRITA.action("pentimento_img2img").trigger()
     yield stage.until(lambda: "Painting" in part("progress").text(), "the steps", RUN_S)
     second = yield from painted_document(stage)
+    yield stage.rest()
     first.setModified(False)
     first.close()
     yield stage.until(lambda: part("insert").isVisible(), "the offer to insert the result here")
@@ -433,6 +434,7 @@ def refused(stage, document, command="pentimento_img2img"):
 def case_refuses_without_a_document(stage):
     document = yield from painted_document(stage)
     yield from open_docker(stage)
+    yield stage.rest()
     document.setModified(False)
     document.close()
     yield stage.until(lambda: not KRITA.documents(), "no document")

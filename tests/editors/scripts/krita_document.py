@@ -125,6 +125,7 @@ def case_round_trips(stage):
         (made,) = yield from worked(stage, adapter.insert(Insertion((new,), identity(source), Size(256, 64))))
         after = bytes(document.nodeByUniqueID(krita_id(made)).pixelData(*rect))
         facts[name] = {"channels": pixels.channels, "depth": pixels.depth, "off": off_by(space, before, after)}
+        yield stage.rest()
         document.setModified(False)
         document.close()
     return facts
@@ -338,6 +339,7 @@ def case_what_cannot_be_a_source(stage):
     facts["document"] = adapter.problem()
     cmyk = APPLICATION.createDocument(8, 8, "print", "CMYKA", "U8", "", 72.0)
     facts["cmyk"] = KritaDocument(cmyk).problem()
+    yield stage.rest()
     cmyk.close()
     facts["unknown"] = adapter.layer("00000000-0000-0000-0000-000000000000")
     return facts
@@ -375,6 +377,7 @@ def case_changed_since(stage):
     document.flatten()
     yield from settled(stage, document)
     facts["flattened"] = [adapter.is_open(), adapter.id == KritaDocument(krita_document()).id]
+    yield stage.rest()
     document.setModified(False)
     document.close()
     facts["closed"] = [adapter.is_open(), adapter.id != "", adapter.idle()]
@@ -398,6 +401,7 @@ def case_records_are_saved(stage):
     document.setBatchmode(True)
     document.saveAs(path)
     facts = {"name": adapter.name}
+    yield stage.rest()
     document.close()
     document = APPLICATION.openDocument(path)
     APPLICATION.activeWindow().addView(document)
@@ -451,6 +455,7 @@ def case_closed_while_it_is_inserted(stage):
         while len(document.topLevelNodes()) == 1:
             next(steps)
             yield stage.until(lambda: True, "the next piece")
+        yield stage.rest(0.15)
         document.setModified(False)
         document.close()
         yield from worked(stage, steps)

@@ -180,6 +180,7 @@ def case_strength_0(stage):
             "space": [new.colorModel(), new.colorDepth(), new.colorProfile()]
             == [document.colorModel(), document.colorDepth(), document.colorProfile()],
         }
+        yield stage.rest()
         document.setModified(False)
         document.close()
     return facts
@@ -210,6 +211,7 @@ def redone_after_reopening(stage, document, name):
     path = str(stage.folder / f"{name}.kra")
     document.setBatchmode(True)
     document.saveAs(path)
+    yield stage.rest()
     document.close()
     document = KRITA.openDocument(path)
     KRITA.activeWindow().addView(document)
@@ -434,6 +436,7 @@ def kept(stage, happen):
     facts["inserted"] = [status.phase, list(new.bounds().getRect()), document.activeNode() == new]
     yield from pressed(stage, document, "edit_undo", lambda: names(document.rootNode()) == tree)
     facts["after undo"] = altered(before, look(document))
+    yield stage.rest()
     document.setModified(False)
     document.close()
     return facts
@@ -460,6 +463,7 @@ def deleted(stage, document, source):
 
 def closed(stage, document, source):
     other, _ = yield from valley(stage, (200, 200), SPACES["16 bit"])
+    yield stage.rest()
     document.setModified(False)
     document.close()
     yield stage.until(lambda: KRITA.documents() == [other], "the closed document")

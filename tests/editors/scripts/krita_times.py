@@ -58,6 +58,7 @@ def measured(stage, depth, side, steps):
             yield from pressed(stage, document, "edit_undo", lambda tree=tree: names(document.rootNode()) == tree)
         # The first run makes tables and loads the model.
         facts.append({"task": task, "side": side, "depth": depth, "seconds": seconds[1:], "steps": held})
+    yield stage.rest()
     document.setModified(False)
     document.close()
     return facts

@@ -20,6 +20,8 @@ import stage
 
 SETTLING_S = 1.0
 """How long the window must have been there: Krita goes on building it after windowCreated."""
+REST_S = 0.5
+"""Before documents are closed: see stage.Stage.rest."""
 
 
 class StageExtension(krita.Extension):
@@ -56,7 +58,7 @@ class StageExtension(krita.Extension):
         if time.monotonic() - self.seen < SETTLING_S:
             return
         the_stage, cases = stage.load(QApplication.processEvents)
-        self.player = stage.Player(cases, the_stage, tidy)
+        self.player = stage.Player(cases, the_stage, tidy, REST_S)
 
     def end(self, code: int) -> None:
         sys.stdout.flush()
