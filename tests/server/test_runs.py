@@ -104,14 +104,17 @@ def test_a_run_tells_how_it_stands(controller: Controller) -> None:
 def test_a_second_run_waits_for_the_first_and_both_find_their_documents(controller: Controller) -> None:
     one, two = painted(name="one"), painted(name="two")
     two.paint(picture(*EXTENT, seed=1))
-    runs = controller.start(one, Order("img2img", SECONDS)), controller.start(two, order("img2img"))
+    first = controller.start(one, Order("img2img", {**SECONDS, "steps": 150}))
+    while first.step().job is None:
+        time.sleep(0.005)
+    runs = first, controller.start(two, order("img2img"))
     positions = set()
-    while not all(run.step().over for run in runs):
+    while not all(status.over for status in [run.step() for run in runs]):
         positions.add(runs[1].status.position)
         time.sleep(0.005)
     layers = [result(canvas, run) for canvas, run in zip((one, two), runs, strict=True)]
     assert 1 in positions, "it was next in the queue"
-    assert [record(layer).recipe.settings["steps"] for layer in layers] == [40, 2]
+    assert [record(layer).recipe.settings["steps"] for layer in layers] == [150, 2]
     assert (len(one.layers), len(two.layers)) == (2, 3)
 
 

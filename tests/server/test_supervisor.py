@@ -44,5 +44,12 @@ def test_a_worker_that_does_not_obey_a_cancel_is_replaced(
 
 
 def workers() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    return [child for child in children if child.is_running() and "pentimento.jobs.worker" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "pentimento.jobs.worker" in words(child)]
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Its command line, empty once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # or a zombie, which is one
+        return []

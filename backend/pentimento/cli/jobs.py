@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -199,12 +200,12 @@ def _ordered(order: Order) -> tuple[Job, list[bytes]]:
 
     from .progress import Progress
 
-    with Progress() as progress, connect(order.url, progress.say) as client:
+    with Progress() as progress, _interrupts() as interrupted, connect(order.url, progress.say) as client:
         key = uuid.uuid4().hex
         known: list[Job] = []
         try:
             known.append(_submit(client, order, key))
-            return _finished(client, known[0].id, order.composite, progress)
+            return _finished(client, known[0].id, order.composite, progress, interrupted)
         except KeyboardInterrupt:
             # With the same key this makes no second job: it only tells the id when the answer was cut off.
             with suppress(BackendError):
@@ -224,9 +225,35 @@ def _submit(client: Client, order: Order, key: str) -> Job:
     return client.submit(request, image, mask, key)
 
 
-def _finished(client: Client, id: str, composite: str, progress: Progress) -> tuple[Job, list[bytes]]:
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl+C was pressed: Python drops the KeyboardInterrupt when it falls into a finalizer."""
+    pressed: list[int] = []
+
+    def press(number: int, _: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _until_interrupted(jobs: Iterable[Job], interrupted: Callable[[], bool]) -> Iterator[Job]:
+    """The jobs as they come. Raises KeyboardInterrupt for one that was lost."""
+    for job in jobs:
+        if interrupted():
+            raise KeyboardInterrupt
+        yield job
+
+
+def _finished(
+    client: Client, id: str, composite: str, progress: Progress, interrupted: Callable[[], bool] = lambda: False
+) -> tuple[Job, list[bytes]]:
     """A job once it is done, and all its pictures. Raises Failure for one that ended otherwise, BackendError."""
-    job = progress.watch(client.follow(id))
+    job = progress.watch(_until_interrupted(client.follow(id), interrupted))
     if job.problem is not None:
         raise job.problem
     if job.state != "done":
