@@ -15,6 +15,7 @@ from .hub import Hub, Live
 from .problem import Problem
 from .records import ImageRecord, JobRecord, State, Submission
 from .store import Store
+from .turns import Waiting, after_turn, in_turn
 
 _MARKS: Final = 8
 """Into how many parts a job's progress is cut for the store: so often it is written while the job runs."""
@@ -25,6 +26,14 @@ _MOST_DEATHS: Final = 2
 
 class KeyMisused(Exception):
     """An Idempotency-Key that came before with another request."""
+
+
+class TooManyWaiting(Exception):
+    """A client has as many jobs in the queue as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} jobs of this client wait already. Submit more when some of them are done.")
+        self.most = most
 
 
 @dataclass(frozen=True)
@@ -73,30 +82,39 @@ class Jobs:
     def __init__(self, store: Store, hub: Hub, clock: RetentionClock) -> None:
         self._store, self._hub, self._clock = store, hub, clock
         self._lock = threading.RLock()
+        self._arrived: list[Waiting] = []
         self._queued: list[str] = []
+        self._again: str | None = None
+        self._served: dict[str, int] = {}
         self._running: str | None = None
         self._mark = 0.0
         store.requeue_running()
         for record in store.unfinished():
-            self._queued.append(record.id)
+            self._arrived.append(Waiting(record.id, record.submission.client))
             hub.put(record.id, Live(hub.next_rev(), progress=record.progress))
+        self._arrange()
 
     # for clients
 
-    def submit(self, submission: Submission) -> tuple[JobView, bool]:
+    def submit(self, submission: Submission, most: int | None = None) -> tuple[JobView, bool]:
         """The job, durably stored, and whether it is new: the same key with the same request is the same job.
 
-        Raises KeyMisused for the same key with another request.
+        Raises KeyMisused for the same key with another request, TooManyWaiting for a new job of a client that has
+        `most` in the queue.
         """
         with self._lock:
             if submission.key is not None and (known := self._store.by_key(submission.key)):
                 if known.submission.fingerprint != submission.fingerprint:
                     raise KeyMisused(submission.key)
                 return self._view(known), False
+            client = submission.client
+            if most is not None and sum(entry.client == client for entry in self._arrived) >= most:
+                raise TooManyWaiting(most)
             job_id, rev = uuid4().hex, self._hub.next_rev()
             self._store.add(job_id, submission, rev, datetime.now(UTC).isoformat(timespec="seconds"))
-            self._queued.append(job_id)
+            self._arrived.append(Waiting(job_id, client))
             self._hub.put(job_id, Live(rev))
+            self._hub.touch(self._arrange())
             return self._known(job_id), True
 
     def view(self, job_id: str) -> JobView | None:
@@ -154,11 +172,15 @@ class Jobs:
             job_id = self._queued[0]
             rev = self._hub.next_rev()
             self._store.set_state(job_id, State.RUNNING, rev)
-            self._queued.pop(0)
+            if job_id == self._again:
+                self._again = None  # the turn was counted when it ran first
+            else:
+                self._served = after_turn(self._served, self._leave(job_id).client)
+            moved = self._arrange()
             view = self._known(job_id)
             self._running, self._mark = job_id, view.record.progress
             self._hub.put(job_id, Live(rev, "load", view.live.progress if view.live else 0.0))
-            self._hub.touch(self._queued)
+            self._hub.touch(moved)
             return view.record
 
     def progress(self, job_id: str, stage: str, fraction: float, step: int, steps: int) -> None:
@@ -224,10 +246,9 @@ class Jobs:
                 return False
             rev = self._hub.next_rev()
             self._store.set_state(job_id, State.QUEUED, rev, deaths=1)
-            self._running = None
-            self._queued.insert(0, job_id)
+            self._running, self._again = None, job_id
             self._hub.put(job_id, Live(rev, progress=live.progress))
-            self._hub.touch(self._queued[1:])
+            self._hub.touch(self._arrange())
             return True
 
     def fail_all_queued(self, problem: Problem) -> None:
@@ -250,13 +271,25 @@ class Jobs:
         self._store.set_state(job_id, state, rev, problem=problem, warnings=warnings, ended=self._clock.now())
         if job_id == self._running:
             self._running = None
-        behind: list[str] = []
-        if job_id in self._queued:
-            place = self._queued.index(job_id)
-            del self._queued[place]
-            behind = self._queued[place:]
+        if job_id == self._again:
+            self._again = None
+        elif job_id in self._queued:
+            self._leave(job_id)
+        moved = self._arrange()
         self._hub.drop(job_id, rev)
-        self._hub.touch(behind)
+        self._hub.touch(moved)
+
+    def _leave(self, job_id: str) -> Waiting:
+        """Takes a job out of those that have arrived."""
+        place = next(k for k, entry in enumerate(self._arrived) if entry.job == job_id)
+        return self._arrived.pop(place)
+
+    def _arrange(self) -> list[str]:
+        """Puts the queue in the order of turns, a job that runs again before all. Returns whose place has changed."""
+        before = {job_id: place for place, job_id in enumerate(self._queued)}
+        first = [] if self._again is None else [self._again]
+        self._queued = [*first, *(entry.job for entry in in_turn(self._arrived, self._served))]
+        return [job_id for place, job_id in enumerate(self._queued) if before.get(job_id, place) != place]
 
     def _running_live(self, job_id: str) -> Live | None:
         return self._hub.live(job_id) if job_id == self._running else None

@@ -32,8 +32,8 @@ FINAL: Final = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 
 @dataclass(frozen=True)
 class Submission:
-    """A validated request. `image` and `mask` are blobs; `canvas` and `context` are both there or both
-    None."""
+    """A validated request. `image` and `mask` are blobs; `canvas` and `context` are both there or both None. `client`
+    is who takes turns with the others; of jobs without one all are of the same."""
 
     task: Task
     settings: Mapping[str, Value]
@@ -46,6 +46,7 @@ class Submission:
     context: Rect | None = None
     parent: str | None = None
     application: str | None = None
+    client: str = ""
 
 
 @dataclass(frozen=True)

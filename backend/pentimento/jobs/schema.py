@@ -46,7 +46,12 @@ CREATE TABLE images (
 ) WITHOUT ROWID;
 """
 
-LADDER: Final[Mapping[int, str]] = {1: _VERSION_1}
+_VERSION_2: Final = """
+ALTER TABLE jobs ADD COLUMN client TEXT NOT NULL DEFAULT '';  -- who takes turns with the others
+UPDATE jobs SET client = coalesce(application, '');
+"""
+
+LADDER: Final[Mapping[int, str]] = {1: _VERSION_1, 2: _VERSION_2}
 """What brings a store to each version from the one before. A rung that was released is never changed
 again."""
 

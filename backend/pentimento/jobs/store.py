@@ -67,7 +67,7 @@ class Store:
             region = json.dumps([submission.canvas, submission.context])
         self._write(
             "INSERT INTO jobs (id, key, fingerprint, task, settings, seeds, region, parent, application,"
-            " image, mask, state, rev, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
+            " client, image, mask, state, rev, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
             job_id,
             submission.key,
             submission.fingerprint,
@@ -77,6 +77,7 @@ class Store:
             region,
             submission.parent,
             submission.application,
+            submission.client,
             submission.image,
             submission.mask,
             rev,
@@ -259,6 +260,7 @@ def _record(row: sqlite3.Row) -> JobRecord:
         context=Rect(*context) if context else None,
         parent=row["parent"],
         application=row["application"],
+        client=row["client"],
     )
     return JobRecord(
         number=row["number"],
