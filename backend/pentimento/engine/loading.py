@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, Final
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
+from .checkpoints.header import HeaderError, read_header
+from .checkpoints.places import PICKLE, PICKLES
 from .models import BrokenModel, ModelInfo
 
 WEIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -20,9 +21,6 @@ WEIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "text_encoder": ("model.safetensors", "model.fp16.safetensors"),
 }
 """Component -> names under which its weights may lie; the first that exists is taken."""
-PICKLES: Final = (".bin", ".ckpt", ".pt", ".pth")
-LENGTH_BYTES: Final = 8
-"""A safetensors file starts with its header's length, little-endian."""
 REMEDY: Final = "Put the model's original files there again."
 
 
@@ -78,37 +76,15 @@ def check_weights(info: ModelInfo, component: str) -> Path:
     folder = info.folder / component
     for name in WEIGHTS[component]:
         if (folder / name).is_file():
-            _check_safetensors(info, folder / name)
+            try:
+                read_header(folder / name)
+            except HeaderError as error:
+                raise BrokenModel(info.id, folder / name, error.problem, REMEDY) from error
             return folder / name
     pickles = sorted(path for path in folder.glob("*") if path.suffix in PICKLES)
     if pickles:
-        problem = "is a pickle, which can run any program when it is opened."
-        raise BrokenModel(info.id, pickles[0], problem, "Convert it to safetensors, or get the model in that format.")
+        raise BrokenModel(info.id, pickles[0], PICKLE, "")
     raise BrokenModel(info.id, folder / WEIGHTS[component][0], f"is missing from {folder}.", REMEDY)
-
-
-def _check_safetensors(info: ModelInfo, path: Path) -> None:
-    """Raises BrokenModel when the header is not one or the file's length is not what the header says.
-
-    Format: 8 bytes header length, JSON header with `data_offsets` per tensor, data.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-        if not 2 <= length <= size - LENGTH_BYTES:
-            raise BrokenModel(info.id, path, "is not a safetensors file, or only its beginning.", REMEDY)
-        header = file.read(length)
-    try:
-        tensors = json.loads(header)
-        end = max(
-            (tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"),
-            default=0,
-        )
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
-        raise BrokenModel(info.id, path, "is not a safetensors file: its header is damaged.", REMEDY) from error
-    expected = LENGTH_BYTES + length + end
-    if size != expected:
-        raise BrokenModel(info.id, path, f"has {size} bytes where its header says {expected}: it is truncated.", REMEDY)
 
 
 def _sha256(path: Path) -> str:

@@ -35,7 +35,8 @@ class BrokenModel(EngineError):
     """A model folder whose files cannot be used; the sentence names the file and what to do."""
 
     def __init__(self, model: str, path: Path, problem: str, remedy: str) -> None:
-        super().__init__(f"The model {model!r} cannot be loaded: {path.name} {problem} {remedy}", "model", model)
+        said = f"The model {model!r} cannot be loaded: {path.name} {problem} {remedy}"
+        super().__init__(said.rstrip(), "model", model)
         self.path = path
 
 
