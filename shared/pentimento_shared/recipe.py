@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from .geometry import Rect, Size
-from .settings import SettingError, Task, Value, check_task, validate
+from .settings import SEED_END, SettingError, Task, Value, check_task, validate
 
 VERSION: Final = 1
 PNG_KEY: Final = "pentimento"
@@ -58,9 +58,20 @@ class Recipe:
         return int(self.settings["seed"])
 
     @property
+    def loop(self) -> int:
+        """Which loop of a loopback this is, from 1; 0 without one. The loops before it come first in a replay."""
+        return int(self.settings["last_loop"]) if int(self.settings.get("loops", 1)) > 1 else 0
+
+    @property
+    def own_seed(self) -> int:
+        """The seed of the noise that this picture began with: that of its own loop."""
+        return (self.seed + max(0, self.loop - 1)) % SEED_END
+
+    @property
     def as_written(self) -> dict[str, Value]:
-        """The settings for making others of this kind: wildcards are drawn anew, styles are apart from the prompt."""
-        return {**self.settings, **self.written}
+        """The settings for making others of this kind: wildcards are drawn anew, styles are apart from the prompt, a
+        loopback runs to its end."""
+        return {**self.settings, **self.written, **({"last_loop": 0} if self.loop else {})}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, led by the version: `{"pentimento": 1, ...}`."""
@@ -68,6 +79,12 @@ class Recipe:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+    def _variation(self) -> dict[str, Value]:
+        if not self.settings["variation_strength"]:
+            return {}
+        names = {"Variation seed": "variation_seed", "Variation seed strength": "variation_strength"}
+        return {key: self.settings[name] for key, name in names.items()}
 
     @classmethod
     def from_dict(cls, data: object) -> Recipe:
@@ -112,11 +129,16 @@ class Recipe:
             "Sampler": self.sampler,
             "Schedule type": self.schedule,
             "CFG scale": settings["cfg_scale"],
-            "Seed": settings["seed"],
+            "Seed": self.own_seed,
             "Size": f"{self.work_size.width}x{self.work_size.height}",
             "Model hash": self.model.get("hash", "")[:10],
             "Model": self.model.get("id", ""),
-            **({} if self.task == "txt2img" else {"Denoising strength": settings["strength"]}),
+            **(
+                {}
+                if self.task == "txt2img"
+                else {"Denoising strength": self.start if self.loop else settings["strength"]}
+            ),
+            **self._variation(),
             **({} if settings["clip_skip"] == 1 else {"Clip skip": settings["clip_skip"]}),
             **({} if self.task != "inpaint" else {"Mask blur": settings["feather"]}),
             "RNG": "CPU",
@@ -186,6 +208,8 @@ _FROM_INFOTEXT: Final[Mapping[str, tuple[str, type]]] = {
     "Schedule type": ("schedule", str),
     "CFG scale": ("cfg_scale", float),
     "Seed": ("seed", int),
+    "Variation seed": ("variation_seed", int),
+    "Variation seed strength": ("variation_strength", float),
     "Denoising strength": ("strength", float),
     "Clip skip": ("clip_skip", int),
     "Mask blur": ("feather", int),

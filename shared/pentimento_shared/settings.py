@@ -15,7 +15,7 @@ from .sampler_names import AUTOMATIC, SAMPLERS, SCHEDULES, called, split
 
 Task = Literal["txt2img", "img2img", "inpaint"]
 Kind = Literal["text", "string", "choice", "integer", "number", "boolean"]
-Group = Literal["prompt", "model", "sampling", "size", "seed", "inpaint"]
+Group = Literal["prompt", "model", "sampling", "size", "seed", "loopback", "inpaint"]
 Value = str | int | float | bool
 
 TASKS: Final[tuple[Task, ...]] = ("txt2img", "img2img", "inpaint")
@@ -23,6 +23,11 @@ SOURCE_TASKS: Final[tuple[Task, ...]] = ("img2img", "inpaint")
 SEED_END: Final = 2**32
 
 CONTEXTS: Final = ("automatic", "selection", "canvas")
+LINEAR: Final = "Linear"
+AGGRESSIVE: Final = "Aggressive"
+LAZY: Final = "Lazy"
+CURVES: Final = (LINEAR, AGGRESSIVE, LAZY)
+"""How strength goes from a loopback's first loop to its last."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=1000,
     ),
     Setting(
+        name="prompt_matrix",
+        label="Prompt matrix",
+        help="Parts of the prompt between | are choices: a picture for each combination, all with the first part.",
+        kind="boolean",
+        default=False,
+        group="prompt",
+    ),
+    Setting(
         name="strength",
         label="Denoising strength",
         help="How much of the source may change: 0 gives it back as it is, 1 keeps nothing of it.",
@@ -249,6 +262,75 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         minimum=1,
         maximum=100,
         step=1,
+    ),
+    Setting(
+        name="variation_seed",
+        label="Variation seed",
+        help="The seed whose noise is mixed in by the variation strength; -1 draws a new one.",
+        kind="integer",
+        default=-1,
+        group="seed",
+        minimum=-1,
+        maximum=SEED_END - 1,
+        step=1,
+    ),
+    Setting(
+        name="variation_strength",
+        label="Variation strength",
+        help="How far the picture goes from the seed's to the variation seed's. Above 0 a batch counts up the"
+        " variation seed, and the seed stays.",
+        kind="number",
+        default=0.0,
+        group="seed",
+        minimum=0,
+        maximum=1,
+        step=0.01,
+    ),
+    Setting(
+        name="loops",
+        label="Loops",
+        help="How often the result is painted over again, with the next seed; each time is a picture of its own.",
+        kind="integer",
+        default=1,
+        group="loopback",
+        minimum=1,
+        maximum=32,
+        step=1,
+        tasks=SOURCE_TASKS,
+    ),
+    Setting(
+        name="final_strength",
+        label="Final denoising strength",
+        help="The last loop's strength; the first loop has the denoising strength.",
+        kind="number",
+        default=0.5,
+        group="loopback",
+        minimum=0,
+        maximum=1,
+        step=0.01,
+        tasks=SOURCE_TASKS,
+    ),
+    Setting(
+        name="loopback_curve",
+        label="Denoising strength curve",
+        help="How strength goes from the first loop to the last: evenly, soon (Aggressive) or late (Lazy).",
+        kind="choice",
+        default=LINEAR,
+        group="loopback",
+        choices=CURVES,
+        tasks=SOURCE_TASKS,
+    ),
+    Setting(
+        name="last_loop",
+        label="Last loop",
+        help="End after this loop, as if the others were to follow; 0 runs all. A result's recipe has its own here.",
+        kind="integer",
+        default=0,
+        group="loopback",
+        minimum=0,
+        maximum=32,
+        step=1,
+        tasks=SOURCE_TASKS,
     ),
     Setting(
         name="width",

@@ -7,7 +7,8 @@ import itertools
 import pytest
 import torch
 
-from pentimento.engine.denoise import Source, Step, denoise, noise_for
+from pentimento.engine.denoise import Source, Step, denoise
+from pentimento.engine.noise import Seed, noise_for
 from pentimento.engine.prompts.guidance import Encoder
 from pentimento.engine.prompts.resolving import PromptReader
 from pentimento.engine.samplers import SAMPLERS, Plan, make_plan
@@ -37,7 +38,7 @@ def sample(model, studio):
             plan,
             conditions=[Encoder(model, 1, plan.count).conditions(prompts, cfg_scale)] * len(seeds),
             cfg_scale=cfg_scale,
-            seeds=seeds,
+            seeds=[Seed(seed) for seed in seeds],
             latent_shape=shape,
             source=source,
             on_step=steps.append,
@@ -100,7 +101,7 @@ def test_the_model_always_sees_held_px_as_the_source_under_its_noise(model, plan
         sample(way, Source(source, ramp()), cfg_scale=1)
     finally:
         hook.remove()
-    noise = noise_for((1,), SHAPE)[0]
+    noise = noise_for((Seed(1),), SHAPE)[0]
     for latent, look in zip(seen, way.evaluations, strict=True):
         held = (ramp() < way.scale.fraction(look.begin) - 1e-4).expand(1, *SHAPE)
         expected = (source + look.sigma * noise) / (1 + look.sigma**2) ** 0.5
@@ -151,6 +152,6 @@ def test_more_strength_never_means_less_change(plan, sample, sampler):
 
 
 def test_noise_of_a_seed_does_not_depend_on_the_others():
-    together, _ = noise_for((4, 5, 6), SHAPE)
+    together, _ = noise_for((Seed(4), Seed(5), Seed(6)), SHAPE)
     for index, seed in enumerate((4, 5, 6)):
-        assert torch.equal(noise_for((seed,), SHAPE)[0][0], together[index])
+        assert torch.equal(noise_for((Seed(seed),), SHAPE)[0][0], together[index])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from pentimento_shared.answers import BackendError, Job
+from pentimento_shared.many import seeds_of
 from pentimento_shared.settings import Task, Value, validate
 
 from .failures import INTERRUPTED, Failure, wrong
@@ -43,9 +44,8 @@ class Order:
 
     @property
     def pictures(self) -> int:
-        """How many pictures the job makes."""
-        complete = validate(self.task, self.settings)
-        return int(complete["batch_size"]) * int(complete["batch_count"])
+        """How many pictures the job makes. Raises SettingError for settings that cannot go together."""
+        return len(seeds_of(validate(self.task, self.settings)))
 
 
 class Made(NamedTuple):

@@ -10,6 +10,7 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from .loading import LoadedModel
+from .noise import Seed, noise_for
 from .prompts.guidance import Conditions, guided
 from .samplers import Plan
 from .stepper import Stepper
@@ -47,23 +48,13 @@ class Step:
     denoised: torch.Tensor
 
 
-def noise_for(seeds: Sequence[int], shape: tuple[int, ...]) -> tuple[torch.Tensor, list[torch.Generator]]:
-    """Standard normal noise [n, *shape] in float32, drawn on the CPU from one generator per seed, and the generators.
-
-    So picture k of a batch gets the noise that its seed alone gives, on any device; stochastic samplers go on drawing
-    from the same generators.
-    """
-    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-    return torch.stack([torch.randn(shape, generator=generator) for generator in generators]), generators
-
-
 def denoise(
     model: LoadedModel,
     plan: Plan,
     *,
     conditions: Sequence[Conditions],
     cfg_scale: float,
-    seeds: Sequence[int],
+    seeds: Sequence[Seed],
     latent_shape: tuple[int, int, int],
     source: Source | None,
     on_step: Callable[[Step], None],

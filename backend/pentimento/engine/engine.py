@@ -7,28 +7,27 @@ import hashlib
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from pentimento_shared.geometry import Layout, work_layout
 from pentimento_shared.pixels import Pixels
 from pentimento_shared.recipe import Recipe
 
 from .. import __version__
 from .arrays import Float, from_float, from_rgb, to_array, to_pixels
-from .canvas import Canvas, prepare
+from .canvas import Canvas
 from .coding import decode_pictures, encode_picture
 from .color import matched, ring_around
 from .denoise import Source, Step, denoise
+from .job import Job, alone, next_loop, plan_job, seed_of
 from .loading import LoadedModel, load
 from .masks import latent_selection
 from .models import ModelInfo, ModelLibrary
 from .preview import Map, preview_map, render_preview
 from .prompts.guidance import Conditions, Encoder
-from .prompts.resolving import WRITTEN, PromptFiles, PromptReader, Prompts
+from .prompts.resolving import WRITTEN, PromptFiles
 from .request import Cancelled, Event, Notice, Preview, Progress, Request, Result
 from .resample import mask_to_work, to_context, to_work
 from .samplers import Plan, make_plan, resolve_schedule, steps_to_run
@@ -42,22 +41,6 @@ PREVIEW_SECONDS = 0.4
 """Least time between two previews of one job."""
 
 Emit = Callable[[Event], None]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A request with everything that is known before the first picture. `prompts` are each picture's own."""
-
-    request: Request
-    prompts: tuple[Prompts, ...]
-    canvas: Canvas
-    info: ModelInfo
-    layout: Layout
-    created: str
-
-    @property
-    def strength(self) -> float:
-        return 1.0 if self.request.task == "txt2img" else float(self.request.settings["strength"])
 
 
 class Engine:
@@ -119,14 +102,20 @@ class _Run:
         self._engine = engine
         self._emit = emit
         self._cancelled = cancelled
-        self._job = _plan_job(engine, request)
+        self._job = plan_job(engine.library, engine.prompt_files, request)
+        self._reached = 0.0
 
     def run(self) -> None:
-        request, job = self._job.request, self._job
+        last = self._make()
+        while self._job.pictures.stop < len(self._job.request.seeds):
+            self._job = next_loop(self._job, last)
+            last = self._make()
+
+    def _make(self) -> Result:
+        """Makes the job's pictures; the last of them."""
+        job = self._job
         if job.strength == 0:
-            for index in range(len(request.seeds)):
-                self._emit(_unchanged(job, index))
-            return
+            return [self._made(_unchanged(job, index)) for index in job.pictures][-1]
         self._stage(Progress("load", 0.0))
         self._tell_of_enlarging()
         model = self._engine.model(job.info)
@@ -136,20 +125,28 @@ class _Run:
         conditions = self._conditions(model, plan)
         source = self._source(model)
         # A CPU gains nothing from a batch, and alone each picture is the same to the last bit.
-        together = 1 if model.device.type == "cpu" else int(request.settings["batch_size"])
-        for first in range(0, len(request.seeds), together):
-            batch = range(first, min(first + together, len(request.seeds)))
+        together = 1 if model.device.type == "cpu" else job.together
+        results: list[Result] = []
+        for first in range(job.pictures.start, job.pictures.stop, together):
+            batch = range(first, min(first + together, job.pictures.stop))
             latents = self._sample(model, plan, conditions, source, batch, linear)
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, SAMPLED)))
             pictures = decode_pictures(model, latents)
             self._check()
             for index, picture in zip(batch, pictures, strict=True):
-                self._emit(_result(job, index, picture, model, plan))
+                results.append(self._made(_result(job, index, picture, model, plan)))
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, 1.0)))
+        return results[-1]
+
+    def _made(self, result: Result) -> Result:
+        self._emit(result)
+        return result
 
     def _stage(self, progress: Progress) -> None:
+        """Tells how far it is, unless it was further before: each loop of a loopback has stages of its own."""
         self._check()
-        self._emit(progress)
+        self._reached = max(self._reached, progress.fraction)
+        self._emit(replace(progress, fraction=self._reached))
 
     def _check(self) -> None:
         if self._cancelled():
@@ -176,7 +173,7 @@ class _Run:
         settings = self._job.request.settings
         encoder = Encoder(model, int(settings["clip_skip"]), plan.count)
         cfg_scale = float(settings["cfg_scale"])
-        return [encoder.conditions(prompts, cfg_scale) for prompts in self._job.prompts]
+        return [encoder.conditions(self._job.prompts[index], cfg_scale) for index in self._job.pictures]
 
     def _source(self, model: LoadedModel) -> Source | None:
         canvas, layout = self._job.canvas, self._job.layout
@@ -216,7 +213,6 @@ class _Run:
             layout.work.height // factor,
             layout.work.width // factor,
         )
-        seeds = self._job.request.seeds[batch.start : batch.stop]
         shown = time.monotonic()
 
         def on_step(step: Step) -> None:
@@ -232,30 +228,20 @@ class _Run:
         return denoise(
             model,
             plan,
-            conditions=conditions[batch.start : batch.stop],
+            conditions=[conditions[index - self._job.pictures.start] for index in batch],
             cfg_scale=float(settings["cfg_scale"]),
-            seeds=seeds,
+            seeds=[seed_of(self._job.request, index) for index in batch],
             latent_shape=shape,
             source=source,
             on_step=on_step,
         )
 
 
-def _plan_job(engine: Engine, request: Request) -> _Job:
-    info = engine.library.get(str(request.settings["model"]))
-    info.check(request.settings)
-    reader = PromptReader(engine.prompt_files)
-    prompts = tuple(reader.read(request.settings, seed) for seed in request.seeds)
-    canvas = prepare(request)
-    layout = work_layout(canvas.context.size, info.native_size.area, info.max_pixels, info.multiple)
-    return _Job(request, prompts, canvas, info, layout, datetime.now(UTC).isoformat(timespec="seconds"))
-
-
 def _schedule(settings: Mapping[str, object], info: ModelInfo) -> str:
     return resolve_schedule(str(settings["schedule"]), str(settings["sampler"]), info.defaults.get("schedule"))
 
 
-def _unchanged(job: _Job, index: int) -> Result:
+def _unchanged(job: Job, index: int) -> Result:
     """Strength 0: the source's own levels."""
     if job.canvas.source is None:
         raise ValueError("strength 0 without a source")
@@ -263,7 +249,7 @@ def _unchanged(job: _Job, index: int) -> Result:
     return Result(index, pixels, _mask_pixels(job.canvas), job.canvas.context, _recipe(job, index, "", 0))
 
 
-def _result(job: _Job, index: int, work: Float, model: LoadedModel, plan: Plan) -> Result:
+def _result(job: Job, index: int, work: Float, model: LoadedModel, plan: Plan) -> Result:
     canvas = job.canvas
     picture = to_context(work, job.layout)
     if canvas.source is not None and job.request.settings["color_match"]:
@@ -279,10 +265,9 @@ def _mask_pixels(canvas: Canvas) -> Pixels | None:
     return None if canvas.mask is None else to_pixels(canvas.mask[..., None])
 
 
-def _recipe(job: _Job, index: int, model_hash: str, steps_run: int) -> Recipe:
+def _recipe(job: Job, index: int, model_hash: str, steps_run: int) -> Recipe:
     request, canvas = job.request, job.canvas
-    alone = {"seed": request.seeds[index], "batch_size": 1, "batch_count": 1}
-    settings = {**job.prompts[index].settings(request.settings), **alone}
+    settings = {**job.prompts[index].settings(request.settings), **alone(request, index)}
     return Recipe(
         id=uuid.uuid4().hex,
         task=request.task,

@@ -17,6 +17,7 @@ from pentimento.engine.prompts.resolving import PromptFiles, PromptReader
 from pentimento.jobs.blobs import Draft
 from pentimento.jobs.records import Submission
 from pentimento_shared.geometry import Rect, Size
+from pentimento_shared.many import seeds_of
 from pentimento_shared.png_file import PngHeader
 from pentimento_shared.settings import SEED_END, Task, Value, check_task, did_you_mean, validate
 
@@ -209,14 +210,13 @@ def _seeds(settings: dict[str, Value]) -> tuple[int, ...]:
     """One seed per picture, from the first, which is drawn now when the settings ask for a random one.
 
     A job that runs a second time makes the same pictures, so chance has its place here and nowhere later. The
-    settings are brought in line.
+    settings are brought in line. Raises SettingError.
     """
-    first = int(settings["seed"])
-    if first < 0:
-        first = secrets.randbelow(SEED_END)
-        settings["seed"] = first
-    count = int(settings["batch_size"]) * int(settings["batch_count"])
-    return tuple((first + k) % SEED_END for k in range(count))
+    varied = ("variation_seed",) if float(settings["variation_strength"]) > 0 else ()
+    for name in ("seed", *varied):
+        if int(settings[name]) < 0:
+            settings[name] = secrets.randbelow(SEED_END)
+    return seeds_of(settings)
 
 
 def _fingerprint(document: Mapping[str, Any], blobs: Mapping[str, str]) -> str:

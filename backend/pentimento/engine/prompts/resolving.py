@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pentimento_shared.places import data_folder
+from pentimento_shared.prompt_matrix import ALL
+from pentimento_shared.prompt_matrix import chosen as chosen_parts
 from pentimento_shared.settings import Value
 
 from .grammar import parse
@@ -20,7 +22,9 @@ from .wildcards import draw
 
 PROMPTS: Final = ("prompt", "negative_prompt")
 """The settings that hold prompts."""
-WRITTEN: Final = (*PROMPTS, FIELD)
+MATRIX: Final = "prompt_matrix"
+"""The setting that makes the prompt's parts choices."""
+WRITTEN: Final = (*PROMPTS, FIELD, MATRIX)
 """The settings that say what was written; a picture's own prompts come of them and its seed."""
 EMBEDDING_SUFFIXES: Final = (".safetensors", ".pt", ".bin")
 _COMMENT: Final = re.compile(r"(?P<escape>\\[][(){}|:<>#_\\])|#[^\n]*")
@@ -57,7 +61,8 @@ class Prompts(NamedTuple):
 
     def settings(self, written: Mapping[str, Value]) -> dict[str, Value]:
         """`written` with the texts of this picture, and the styles that are now part of them taken out."""
-        return {**written, "prompt": self.prompt_text, "negative_prompt": self.negative_text, FIELD: ""}
+        own = {"prompt": self.prompt_text, "negative_prompt": self.negative_text, FIELD: "", MATRIX: False}
+        return {**written, **own}
 
 
 class PromptReader:
@@ -69,16 +74,25 @@ class PromptReader:
         self._styles: tuple[Style, ...] | None = None
         self._embeddings: tuple[Path, ...] | None = None
 
-    def read(self, settings: Mapping[str, Value], seed: int) -> Prompts:
-        """The prompts of the picture with that seed. Raises PromptError, or SettingError for a style."""
-        (prompt, text), (negative, negative_text) = (self.field(settings, name, seed) for name in PROMPTS)
+    def read(self, settings: Mapping[str, Value], seed: int, combination: int = ALL) -> Prompts:
+        """The prompts of the picture with that seed, and of that combination where the prompt is a matrix.
+
+        Raises PromptError, or SettingError for a style.
+        """
+        fields = (self.field(settings, name, seed, combination) for name in PROMPTS)
+        (prompt, text), (negative, negative_text) = fields
         return Prompts(prompt, negative[0].content, text, negative_text)
 
-    def field(self, settings: Mapping[str, Value], name: str, seed: int) -> tuple[tuple[Part, ...], str]:
+    def field(
+        self, settings: Mapping[str, Value], name: str, seed: int, combination: int = ALL
+    ) -> tuple[tuple[Part, ...], str]:
         """The parts and the text of one of PROMPTS. Raises as `read` does."""
         styles = self._chosen(str(settings[FIELD]))
         words = [style.prompt if name == "prompt" else style.negative_prompt for style in styles]
-        text = self._resolved(Traced.of(name, str(settings[name])), words, seed)
+        text = without_comments(Traced.of(name, str(settings[name])))
+        if name == "prompt" and settings.get(MATRIX):
+            text = with_choices(text, combination)
+        text = self._resolved(text, words, seed)
         parts = parse(text)
         if name == "negative_prompt" and len(parts) > 1:
             problem = 'AND joins prompts, and a negative prompt is only one. Write "and" for the word.'
@@ -93,7 +107,6 @@ class PromptReader:
         return chosen(names, self._styles, self._files.styles)
 
     def _resolved(self, text: Traced, styles: Sequence[str], seed: int) -> Traced:
-        text = without_comments(text)
         for words in styles:
             text = with_style(text, words)
         text = draw(text, seed, self._wildcards)
@@ -125,6 +138,16 @@ def without_comments(source: Traced) -> Traced:
         copy.keep(last, found.start())
         last = found.end()
     copy.keep(last, len(source.text))
+    return copy.done()
+
+
+def with_choices(source: Traced, combination: int) -> Traced:
+    """The text of one combination of a prompt matrix: its parts, a comma between them."""
+    copy = Copy(source)
+    for number, (first, end) in enumerate(chosen_parts(source.text, combination)):
+        if number:
+            copy.append(source.replaced(", ", min(first, len(source.text) - 1)))
+        copy.keep(first, end)
     return copy.done()
 
 

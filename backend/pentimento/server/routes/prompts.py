@@ -21,7 +21,7 @@ from ..uploads import MAX_FIELD
 
 blueprint = Blueprint("prompts", __name__)
 
-CHECKED: Final = ("prompt", "negative_prompt", "styles", "model", "seed", "steps")
+CHECKED: Final = ("prompt", "negative_prompt", "styles", "prompt_matrix", "model", "seed", "steps")
 """The settings that bear on what prompts say, all optional in a check."""
 STYLE_FIELDS: Final = ("prompt", "negative_prompt")
 
