@@ -24,7 +24,7 @@ def build_tiny_model(folder: Path, prediction_type: str = "v_prediction", seed: 
     The autoencoder has a factor of 4, the UNet two levels; native size 64 x 64 px, sides in multiples of 8.
     """
     torch.manual_seed(seed)
-    tokenizer = _tokenizer()
+    tokenizer = clip_tokenizer()
     # The annotations of diffusers' and transformers' constructors are narrower than what they take.
     text: dict[str, Any] = {
         "vocab_size": len(tokenizer),
@@ -76,7 +76,8 @@ def build_tiny_model(folder: Path, prediction_type: str = "v_prediction", seed: 
     return folder
 
 
-def _tokenizer() -> CLIPTokenizer:
+def clip_tokenizer() -> CLIPTokenizer:
+    """A tokenizer that spells every word in letters, and so knows all words."""
     letters = sorted(ByteLevel.alphabet())
     words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(vocab={word: k for k, word in enumerate(words)}, merges=[], model_max_length=77)

@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from pentimento.engine.denoise import Source, Step, denoise
+from pentimento.engine.families.family import Told
 from pentimento.engine.noise import Seed, noise_for
+from pentimento.engine.noise_scales import NoiseScale
 from pentimento.engine.prompts.guidance import Encoder
 from pentimento.engine.prompts.resolving import PromptReader
 from pentimento.engine.samplers import SAMPLERS, Plan, make_plan
 from pentimento.engine.schedules import SCHEDULES
+from pentimento_shared.geometry import Size
 
 SHAPE = (4, 16, 16)
 SMALL = (4, 8, 8)
@@ -37,7 +40,7 @@ def sample(model, studio):
             model,
             plan,
             conditions=[Encoder(model, 1, plan.count).conditions(prompts, cfg_scale)] * len(seeds),
-            cfg_scale=cfg_scale,
+            told=Told(Size(*shape[1:]), cfg_scale),
             seeds=[Seed(seed) for seed in seeds],
             latent_shape=shape,
             source=source,
@@ -53,7 +56,7 @@ def plan(model):
     """plan(sampler, strength, schedule, steps) -> the plan for the tiny model."""
 
     def plan(sampler="DPM++ 2M", strength=1.0, schedule="SGM Uniform", steps=10):
-        return make_plan(model.components["scheduler"].config, sampler, schedule, steps, strength)
+        return make_plan(NoiseScale.of(model.components["scheduler"].config), sampler, schedule, steps, strength)
 
     return plan
 

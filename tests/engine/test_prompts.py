@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pentimento.engine.engine import Engine
+from pentimento.engine.families.family import Embeds
 from pentimento.engine.models import ModelLibrary, demo_folder, read_info
 from pentimento.engine.prompts.encoding import encode_chunks, vocabulary_of, weighted
 from pentimento.engine.prompts.flattening import flatten
@@ -123,12 +124,12 @@ def test_joined_prompts_are_summed(painted):
 def test_guidance_is_the_sum_that_it_is_said_to_be():
     """n + s * sum(w * (p - n)), worked out by hand for a model that answers with its embeddings' sum."""
     latents = torch.zeros(2, 1, 1, 1)
-    short, long = torch.full((1, 2, 1), 1.0), torch.full((1, 4, 1), 2.0)
+    short, long = Embeds(torch.full((1, 2, 1), 1.0)), Embeds(torch.full((1, 4, 1), 2.0))
     asked: list[tuple[int, int]] = []
 
-    def predict(pictures: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
-        asked.append((len(pictures), embeds.shape[1]))
-        return pictures + embeds.sum(dim=(1, 2)).reshape(-1, 1, 1, 1)
+    def predict(pictures: torch.Tensor, embeds: Embeds) -> torch.Tensor:
+        asked.append((len(pictures), embeds.tokens.shape[1]))
+        return pictures + embeds.tokens.sum(dim=(1, 2)).reshape(-1, 1, 1, 1)
 
     one = Conditions((Condition(1.0, [long]), Condition(-0.5, [short])), [short])
     two = Conditions((Condition(1.0, [short]),), [short])
@@ -179,7 +180,7 @@ def test_plain_words_are_encoded_as_diffusers_encodes_them(studio, which):
             return
         reader = PromptReader(studio.engine.prompt_files)
         (part,) = reader.read({"prompt": text, "negative_prompt": "", "styles": ""}, 0).prompt
-        ours = encode_chunks(model, chunks(flatten(part.content, 0, 1), vocabulary), 1)
+        ours = encode_chunks(model, chunks(flatten(part.content, 0, 1), vocabulary), 1).tokens
         ids = tokenizer(text, padding="max_length", truncation=True, max_length=77, return_tensors="pt").input_ids
         assert torch.equal(ours, encoder(ids)[0])
 

@@ -114,8 +114,8 @@ def test_weights_of_another_shape_than_the_configuration(own_copy):
 
 def test_a_model_of_another_architecture_names_what_is_supported(own_copy):
     path = own_copy / "tiny" / "model_index.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": "FluxPipeline"}))
-    with pytest.raises(BrokenModel, match=r"names the pipeline FluxPipeline. Supported: StableDiffusionPipeline"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": "KolorsPipeline"}))
+    with pytest.raises(BrokenModel, match=r"names the pipeline KolorsPipeline. Supported: StableDiffusionPipeline"):
         run_on(own_copy)
 
 

@@ -14,7 +14,8 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pentimento.engine.schedules import SCHEDULES, NoiseScale, beta_quantile, polyexponential
+from pentimento.engine.noise_scales import NoiseScale
+from pentimento.engine.schedules import SCHEDULES, beta_quantile, polyexponential
 from tests.engine.gaussian import CONFIG, ZERO_SNR
 
 SD = NoiseScale.of(CONFIG)

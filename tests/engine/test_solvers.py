@@ -17,8 +17,9 @@ from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from diffusers.schedulers.scheduling_tcd import TCDScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
+from pentimento.engine.noise_scales import NoiseScale
 from pentimento.engine.samplers import SAMPLERS, Plan, make_plan
-from pentimento.engine.schedules import SCHEDULES, NoiseScale
+from pentimento.engine.schedules import SCHEDULES
 from tests.engine.gaussian import CONFIG, DEMO, DEVIATION, ZERO_SNR, denoised, relative_error, walk
 
 DISTILLED = ("LCM", "TCD")
@@ -27,7 +28,7 @@ SHAPE = (1, 4, 8, 8)
 
 
 def error(sampler: str, schedule: str, steps: int) -> float:
-    return relative_error(make_plan(CONFIG, sampler, schedule, steps, 1))
+    return relative_error(make_plan(NoiseScale.of(CONFIG), sampler, schedule, steps, 1))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_every_pair_comes_to_the_pictures_distribution(sampler, schedule):
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in DISTILLED])
 def test_pictures_keep_their_sign_and_stay_in_bounds(sampler):
     """A deterministic solver maps the noise onto the picture that the exact solution maps it onto."""
-    plan = make_plan(CONFIG, sampler, "Karras", 80, 0.7)
+    plan = make_plan(NoiseScale.of(CONFIG), sampler, "Karras", 80, 0.7)
     x = torch.linspace(-3, 3, 7, dtype=torch.float64) * math.hypot(DEVIATION, float(plan.sigmas[0]))
     came = walk(plan, x, lambda: torch.zeros_like(x))
     assert (came.sign() == x.sign()).all()
@@ -81,7 +82,7 @@ def test_pictures_keep_their_sign_and_stay_in_bounds(sampler):
 def test_an_error_of_the_model_at_next_to_pure_noise_does_not_grow(sampler, config):
     """Sigma falls from 333 (demo model) or 4096 (zero terminal SNR) to about 27 in one step, and what a model says of
     the picture up there is none too exact: of an error of 1 next to nothing must reach the picture."""
-    plan = make_plan(config, sampler, "SGM Uniform", 20, 1)
+    plan = make_plan(NoiseScale.of(config), sampler, "SGM Uniform", 20, 1)
     assert plan.sigmas[0] > 10 * plan.sigmas[1]
     nothing = torch.zeros(1, dtype=torch.float64)
     came = walk(plan, nothing, lambda: nothing, lambda x, sigma: denoised(x, sigma) + (sigma > 100))
@@ -89,20 +90,23 @@ def test_an_error_of_the_model_at_next_to_pure_noise_does_not_grow(sampler, conf
 
 
 def test_restart_goes_down_a_part_of_the_way_again():
-    plan = make_plan(CONFIG, "Restart", "Karras", 20, 1)
+    plan = make_plan(NoiseScale.of(CONFIG), "Restart", "Karras", 20, 1)
     rises = np.flatnonzero(np.diff(plan.sigmas) > 0)
     assert len(rises) == 1
     assert 0.05 < plan.sigmas[rises[0]] < 0.2
     assert 1.5 < plan.sigmas[rises[0] + 1] < 2.6
     assert plan.count == 20
-    twice = make_plan(CONFIG, "Restart", "Karras", 40, 1)
+    twice = make_plan(NoiseScale.of(CONFIG), "Restart", "Karras", 40, 1)
     assert (np.diff(twice.sigmas) > 0).sum() == 2
     assert twice.count == 40
 
 
 def test_restart_corrects_what_the_first_way_down_got_wrong():
     """Its point: of an error made above sigma 2, less is left at the end than after Heun's method alone."""
-    restarted, plain = make_plan(CONFIG, "Restart", "Karras", 40, 1), make_plan(CONFIG, "Heun", "Karras", 40, 1)
+    restarted, plain = (
+        make_plan(NoiseScale.of(CONFIG), "Restart", "Karras", 40, 1),
+        make_plan(NoiseScale.of(CONFIG), "Heun", "Karras", 40, 1),
+    )
     wrong = 1.2 * math.hypot(DEVIATION, float(plain.sigmas[0]))
     units = iter(torch.eye(9, dtype=torch.float64))
     first = next(units)
@@ -160,7 +164,7 @@ def ours(plan: Plan, seed: int) -> torch.Tensor:
 )
 @pytest.mark.parametrize("schedule", ["Karras", "SGM Uniform"])
 def test_solvers_are_diffusers_where_it_has_them(sampler, scheduler, options, schedule):
-    plan = make_plan(CONFIG, sampler, schedule, 12, 1)
+    plan = make_plan(NoiseScale.of(CONFIG), sampler, schedule, 12, 1)
     assert ours(plan, 5) == pytest.approx(reference(scheduler, plan, 5, **options), abs=2e-4)
 
 
@@ -201,7 +205,7 @@ def test_lcm_keeps_the_distribution_of_a_consistency_model(steps):
     def consistent(x: torch.Tensor, sigma: float) -> torch.Tensor:
         return x * DEVIATION / math.hypot(DEVIATION, sigma)
 
-    plan = make_plan(CONFIG, "LCM", "Turbo", steps, 1)
+    plan = make_plan(NoiseScale.of(CONFIG), "LCM", "Turbo", steps, 1)
     units = iter(torch.eye(12, dtype=torch.float64))
     came = walk(plan, next(units) * math.hypot(DEVIATION, float(plan.sigmas[0])), lambda: next(units), consistent)
     assert float(came.norm()) == pytest.approx(DEVIATION, rel=1e-9)

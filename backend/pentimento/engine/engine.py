@@ -12,17 +12,21 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import Pixels
 from pentimento_shared.recipe import Recipe
 
 from .. import __version__
 from .arrays import Float, from_float, from_rgb, to_array, to_pixels
 from .canvas import Canvas
-from .coding import decode_pictures, encode_picture
+from .coding import decode_pictures, encode_picture, latent_factor
 from .color import matched, ring_around
 from .denoise import Source, Step, denoise
+from .families.family import Told
+from .families.registry import family_of
 from .job import Job, alone, next_loop, plan_job, seed_of
-from .loading import LoadedModel, load
+from .loaded import LoadedModel
+from .loading import load
 from .masks import latent_selection
 from .models import ModelInfo, ModelLibrary
 from .preview import Map, preview_map, render_preview
@@ -195,7 +199,12 @@ class _Run:
         schedule = _schedule(settings, self._job.info)
         exact = self._job.request.task != "txt2img" and bool(settings["exact_steps"])
         steps = steps_to_run(int(settings["steps"]), self._job.strength, self._job.info.min_steps, exact)
-        return make_plan(model.components["scheduler"].config, sampler, schedule, steps, self._job.strength)
+        scale = family_of(model).scale(model.components["scheduler"].config, self._latents(model))
+        return make_plan(scale, sampler, schedule, steps, self._job.strength)
+
+    def _latents(self, model: LoadedModel) -> Size:
+        work, factor = self._job.layout.work, latent_factor(model)
+        return Size(work.width // factor, work.height // factor)
 
     def _sample(
         self,
@@ -207,12 +216,7 @@ class _Run:
         linear: Map,
     ) -> torch.Tensor:
         settings, layout = self._job.request.settings, self._job.layout
-        factor = 2 ** (len(model.components["vae"].config.block_out_channels) - 1)
-        shape = (
-            model.components["unet"].config.in_channels,
-            layout.work.height // factor,
-            layout.work.width // factor,
-        )
+        width, height = self._latents(model)
         shown = time.monotonic()
 
         def on_step(step: Step) -> None:
@@ -229,9 +233,9 @@ class _Run:
             model,
             plan,
             conditions=[conditions[index - self._job.pictures.start] for index in batch],
-            cfg_scale=float(settings["cfg_scale"]),
+            told=Told(layout.work, float(settings["cfg_scale"])),
             seeds=[seed_of(self._job.request, index) for index in batch],
-            latent_shape=shape,
+            latent_shape=(model.components["vae"].config.latent_channels, height, width),
             source=source,
             on_step=on_step,
         )

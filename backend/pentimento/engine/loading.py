@@ -3,90 +3,108 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from .checkpoints.header import HeaderError, read_header
 from .checkpoints.places import PICKLE, PICKLES
-from .models import BrokenModel, ModelInfo
+from .families.registry import FAMILIES
+from .loaded import LoadedModel
+from .models import INDEX_FILE, BrokenModel, ModelInfo, read_json
 
-WEIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "unet": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"),
-    "vae": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"),
-    "text_encoder": ("model.safetensors", "model.fp16.safetensors"),
-}
-"""Component -> names under which its weights may lie; the first that exists is taken."""
+HASH_BLOCK: Final = 1 << 22
 REMEDY: Final = "Put the model's original files there again."
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model in memory: the components of a diffusers pipeline by name, shared by all jobs and changed by none."""
-
-    info: ModelInfo
-    components: Mapping[str, Any]
-    hash: str
-    device: torch.device
-    dtype: torch.dtype
-
-
 def load(info: ModelInfo, device: torch.device) -> LoadedModel:
-    """The model of that folder on `device`: float32 on a CPU, float16 elsewhere.
+    """The model of that folder on `device`: float32 on a CPU, half precision elsewhere.
 
     Raises BrokenModel for a file that is missing, truncated, a pickle, or of another shape than its configuration.
     """
-    files = {part: check_weights(info, part) for part in WEIGHTS}
+    family = FAMILIES[info.family]
+    files = {part: check_weights(info, part) for part in family.weights if not _left_out(info, part)}
     # float16 and bfloat16 are slower than float32 on most CPUs, and not every CPU operator has them.
-    dtype = torch.float32 if device.type == "cpu" else torch.float16
-    variant = "fp16" if files["unet"].name.endswith(".fp16.safetensors") else None
+    dtype = torch.float32 if device.type == "cpu" else family.dtype
+    variant = "fp16" if ".fp16." in files[family.denoiser][0].name else None
     try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
+        pipeline = family.pipeline.from_pretrained(
             str(info.folder),
             dtype=dtype,
             variant=variant,
             use_safetensors=True,
             local_files_only=True,
-            safety_checker=None,
-            feature_extractor=None,
-            image_encoder=None,
-            requires_safety_checker=False,
+            **_left_away(family.pipeline),
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise BrokenModel(info.id, info.folder, f"does not hold a usable model ({error}).", REMEDY) from error
     pipeline.to(device)
-    components = dict(pipeline.components)
-    _restore_text_model(components["text_encoder"])
-    return LoadedModel(info, components, _sha256(files["unet"]), device, dtype)
+    vae: Any = pipeline.vae
+    if dtype == torch.float16 and vae.config.get("force_upcast"):
+        vae.to(torch.float32)  # it overflows in half precision, and says so
+    return LoadedModel(info, dict(pipeline.components), _sha256(files[family.denoiser]), device, dtype)
 
 
-def _restore_text_model(text_encoder: Any) -> None:
-    # transformers >= 5.6 flattened CLIPTextModel; diffusers' clip_skip still reaches for `.text_model`. Put past
-    # nn.Module's __setattr__, which would register the module as its own child.
-    if not hasattr(text_encoder, "text_model"):
-        text_encoder.__dict__["text_model"] = text_encoder
+def _left_away(pipeline: type[Any]) -> dict[str, Any]:
+    """What such a pipeline may come with and is not needed here."""
+    unwanted = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
+    unwanted = {**unwanted, "requires_safety_checker": False}
+    known = inspect.signature(pipeline.__init__).parameters
+    return {name: value for name, value in unwanted.items() if name in known}
 
 
-def check_weights(info: ModelInfo, component: str) -> Path:
-    """The component's safetensors file, its header read and its length compared. Raises BrokenModel."""
+def _left_out(info: ModelInfo, component: str) -> bool:
+    """Whether the folder's index says that the model does without that component."""
+    return read_json(info.folder, info.folder / INDEX_FILE).get(component) == [None, None]
+
+
+def check_weights(info: ModelInfo, component: str) -> tuple[Path, ...]:
+    """The component's safetensors files, more than one where its weights are in shards; each one's header is read and
+    its length compared. Raises BrokenModel."""
     folder = info.folder / component
-    for name in WEIGHTS[component]:
-        if (folder / name).is_file():
+    stem = "model" if component.startswith("text_encoder") else "diffusion_pytorch_model"
+    for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
+        files = _files(info, folder, name)
+        for file in files:
             try:
-                read_header(folder / name)
+                read_header(file)
             except HeaderError as error:
-                raise BrokenModel(info.id, folder / name, error.problem, REMEDY) from error
-            return folder / name
+                raise BrokenModel(info.id, file, error.problem, REMEDY) from error
+        if files:
+            return files
     pickles = sorted(path for path in folder.glob("*") if path.suffix in PICKLES)
     if pickles:
         raise BrokenModel(info.id, pickles[0], PICKLE, "")
-    raise BrokenModel(info.id, folder / WEIGHTS[component][0], f"is missing from {folder}.", REMEDY)
+    raise BrokenModel(info.id, folder / f"{stem}.safetensors", f"is missing from {folder}.", REMEDY)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _files(info: ModelInfo, folder: Path, name: str) -> tuple[Path, ...]:
+    """The file of that name, or the shards that its index names, none where there is neither."""
+    if (folder / name).is_file():
+        return (folder / name,)
+    # model.safetensors.index.json, model.safetensors.index.fp16.json
+    stem, *variant, suffix = name.split(".")
+    index = folder / ".".join([stem, suffix, "index", *variant, "json"])
+    if not index.is_file():
+        return ()
+    shards = read_json(folder, index).get("weight_map")
+    names = sorted(set(shards.values())) if isinstance(shards, dict) else []
+    if not names or any(Path(shard).name != shard for shard in names):
+        raise BrokenModel(info.id, index, "does not name the files that hold the weights.", REMEDY)
+    for shard in names:
+        if not (folder / shard).is_file():
+            raise BrokenModel(info.id, folder / shard, f"is missing from {folder}.", REMEDY)
+    return tuple(folder / shard for shard in names)
+
+
+def _sha256(files: Sequence[Path]) -> str:
+    """Of all files one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(HASH_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -13,6 +13,7 @@ from pentimento_shared.geometry import Size
 from pentimento_shared.places import data_folder
 from pentimento_shared.settings import SETTINGS, TASKS, SettingError, Task, Value, did_you_mean
 
+from .families.info import PIPELINES, Facts
 from .request import EngineError
 
 INFO_FILE: Final = "pentimento.json"
@@ -46,7 +47,8 @@ class ModelInfo:
 
     `native_size` is the size it was trained at, `max_pixels` the largest area it is worked at in one piece, `multiple`
     what both sides of the work picture are multiples of (px). `min_steps` is the least number of steps that run at any
-    strength. `defaults` are values of the settings table that suit this model, `limits` upper bounds below the table's.
+    strength. `defaults` are values of the settings table that suit this model, `limits` upper bounds below the table's,
+    `choices` the values that a choice has here where that is not all of them, `without` the rows that do nothing here.
     `preview` maps latents to RGB (rows: latent channels, then the bias), empty when it is to be measured.
     """
 
@@ -61,6 +63,8 @@ class ModelInfo:
     tasks: tuple[Task, ...] = TASKS
     defaults: Mapping[str, Value] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
     preview: tuple[tuple[float, ...], ...] = ()
     description: str = ""
     license: str = ""
@@ -78,6 +82,8 @@ class ModelInfo:
             "tasks": list(self.tasks),
             "defaults": dict(self.defaults),
             "limits": dict(self.limits),
+            "choices": {name: list(values) for name, values in self.choices.items()},
+            "without": list(self.without),
             "description": self.description,
             "license": self.license,
             "folder": str(self.folder),
@@ -90,6 +96,11 @@ class ModelInfo:
             if isinstance(value, (int, float)) and value > limit:
                 allowed = f"at most {limit:g} with the model {self.id}"
                 raise SettingError(name, value, allowed)
+        for name, choices in self.choices.items():
+            value = settings.get(name)
+            if isinstance(value, str) and value not in choices:
+                allowed = f"{', '.join(choices)} with the model {self.id}"
+                raise SettingError(name, value, allowed, hint=did_you_mean(value, choices))
 
 
 class ModelLibrary:
@@ -148,17 +159,16 @@ def _readable(folder: Path) -> ModelInfo | None:
 
 def read_info(folder: Path) -> ModelInfo:
     """The ModelInfo of a diffusers folder. Raises BrokenModel."""
-    index = _json(folder, folder / INDEX_FILE)
+    index = read_json(folder, folder / INDEX_FILE)
     pipeline = str(index.get("_class_name"))
-    family = FAMILIES.get(pipeline)
-    if family is None:
-        known = ", ".join(FAMILIES)
+    reader = PIPELINES.get(pipeline)
+    if reader is None:
+        known = ", ".join(PIPELINES)
         raise BrokenModel(folder.name, folder / INDEX_FILE, f"names the pipeline {pipeline}.", f"Supported: {known}.")
-    unet, vae = (_json(folder, folder / part / "config.json") for part in ("unet", "vae"))
-    text = _json(folder, folder / "text_encoder" / "config.json")
-    own = _json(folder, folder / INFO_FILE) if (folder / INFO_FILE).is_file() else {}
+    configs = {part: read_json(folder, folder / part / _config_name(part)) for part in reader.components}
+    own = read_json(folder, folder / INFO_FILE) if (folder / INFO_FILE).is_file() else {}
     try:
-        return _info(folder, family, unet, vae, text, own)
+        return _info(folder, reader.facts(configs), own)
     except (KeyError, TypeError, ValueError) as error:
         remedy = "Put the model's original files there again."
         raise BrokenModel(
@@ -166,26 +176,26 @@ def read_info(folder: Path) -> ModelInfo:
         ) from error
 
 
-FAMILIES: Final[Mapping[str, str]] = {"StableDiffusionPipeline": "sd15"}
-"""Pipeline class of a model_index.json -> family."""
+def _config_name(part: str) -> str:
+    return "scheduler_config.json" if part == "scheduler" else "config.json"
 
 
-def _info(folder: Path, family: str, unet: dict, vae: dict, text: dict, own: dict) -> ModelInfo:
-    factor = 2 ** (len(vae["block_out_channels"]) - 1)
-    side = int(unet["sample_size"]) * factor
-    native = Size(*own.get("native_size", (side, side)))
+def _info(folder: Path, facts: Facts, own: dict) -> ModelInfo:
+    native = Size(*own.get("native_size", facts.native_size))
     preview = own.get("preview")
     return ModelInfo(
         id=str(own.get("id", folder.name)),
         name=str(own.get("name", folder.name)),
-        family=family,
+        family=facts.family,
         native_size=native,
         max_pixels=int(own.get("max_pixels", PIXELS_OVER_NATIVE * native.area)),
-        multiple=math.lcm(int(own.get("multiple", 1)), 8, factor * 2 ** (len(unet["block_out_channels"]) - 1)),
+        multiple=math.lcm(int(own.get("multiple", 1)), facts.multiple),
         folder=folder,
         min_steps=int(own.get("min_steps", 1)),
-        defaults=_table_values(own.get("defaults", {})),
-        limits={"clip_skip": int(text["num_hidden_layers"])},
+        defaults={**facts.defaults, **_table_values(own.get("defaults", {}))},
+        limits=facts.limits,
+        choices=facts.choices,
+        without=facts.without,
         preview=tuple(tuple(map(float, row)) for row in (*preview["matrix"], preview["bias"])) if preview else (),
         description=str(own.get("description", "")),
         license=str(own.get("license", "")),
@@ -197,7 +207,8 @@ def _table_values(defaults: Mapping[str, object]) -> dict[str, Value]:
     return {name: rows[name].check(value) for name, value in defaults.items()}
 
 
-def _json(folder: Path, path: Path) -> dict[str, Any]:
+def read_json(folder: Path, path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a model's folder. Raises BrokenModel."""
     remedy = "Put the model's original files there again."
     try:
         data = json.loads(path.read_text("utf-8"))

@@ -13,7 +13,7 @@ from PIL import Image
 from pentimento_shared.geometry import Layout
 
 from .coding import encode_picture
-from .loading import LoadedModel
+from .loaded import LoadedModel
 
 SIDE: Final = 256
 """Longer side of a preview, px."""

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ import torch
 from pentimento_shared.sampler_names import AUTOMATIC
 
 from . import solvers, stochastic
-from .schedules import KARRAS_RHO, SCHEDULES, NoiseScale, Sigmas, Timesteps
+from .noise_scales import NoiseScale, Sigmas
+from .schedules import KARRAS_RHO, SCHEDULES
 from .walking import Course, Seen, Solver
 
 RESTART_FROM: Final = 0.1
@@ -114,22 +115,17 @@ class Plan:
         except StopIteration:
             return tuple(Evaluation(look.sigma, look.step, begins[look.step]) for look in looks)
 
-    @property
-    def timesteps(self) -> Timesteps:
-        """The training timestep, 0..T-1 and fractional, of each evaluation."""
-        return self.scale.timestep(np.array([evaluation.sigma for evaluation in self.evaluations]))
-
     def course(self, noise: Callable[[], torch.Tensor]) -> Course:
         return Course(tuple(map(float, self.sigmas)), self.scale, noise)
 
 
-def make_plan(config: Mapping[str, Any], sampler: str, schedule: str, steps_run: int, strength: float) -> Plan:
+def make_plan(scale: NoiseScale, sampler: str, schedule: str, steps_run: int, strength: float) -> Plan:
     """The plan for `steps_run` steps from the place `strength` (above 0) on the model's noise scale.
 
-    `config` is the model's own scheduler configuration, `schedule` a resolved name. At strength 1 the latents start
-    from pure noise. Sigmas that fall together in floating point are dropped: a solver cannot step over no distance.
+    `schedule` is a resolved name. At strength 1 the latents start from pure noise. Sigmas that fall together in
+    floating point are dropped: a solver cannot step over no distance.
     """
-    scale, method = NoiseScale.of(config), SAMPLERS[sampler]
+    method = SAMPLERS[sampler]
     start = scale.start(strength)
 
     def laid(count: int) -> Sigmas:

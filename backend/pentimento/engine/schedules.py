@@ -1,65 +1,24 @@
 """Schedule types: how the noise levels are spread over the steps. One short function each, adding one is one row.
 
-`sigma` is the noise scale of Karras et al. (arXiv 2206.00364): a picture x0 under noise e is x0 + sigma e, and
-sigma = sqrt((1 - a) / a) for a training timestep of cumulative alpha a.
+`sigma` is the noise scale of Karras et al. (arXiv 2206.00364): a picture x0 under noise e is x0 + sigma e.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_utils import AysSchedules
 from numpy.typing import NDArray
 
-Sigmas = NDArray[np.float64]
-Timesteps = NDArray[np.float64]
+from .noise_scales import NoiseScale, Sigmas, Timesteps
 
 KARRAS_RHO: Final = 7.0
 POLYEXPONENTIAL_RHO: Final = 1.0
 """AUTOMATIC1111's default, at which Polyexponential is Exponential."""
 BETA_SHAPE: Final = 0.6
-
-
-@dataclass(frozen=True)
-class NoiseScale:
-    """A model's training schedule: sigma of each of its T timesteps, rising; between timesteps log sigma is linear."""
-
-    sigmas: Sigmas
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> NoiseScale:
-        """The scale of a diffusers scheduler configuration, with whatever betas it holds."""
-        scheduler: Any = DDPMScheduler.from_config(dict(config))
-        alphas = np.asarray(scheduler.alphas_cumprod, np.float64).copy()
-        # Exact zero terminal SNR is an infinite sigma; the bound is the one that diffusers' own schedulers use.
-        alphas[-1] = max(alphas[-1], 2.0**-24)
-        return cls(np.sqrt((1 - alphas) / alphas))
-
-    @property
-    def steps(self) -> int:
-        """T, the number of training timesteps."""
-        return len(self.sigmas)
-
-    def sigma(self, timestep: Timesteps | float) -> Sigmas:
-        """Sigma at timesteps in 0..T-1, whole or between."""
-        return np.exp(np.interp(timestep, np.arange(self.steps), np.log(self.sigmas)))
-
-    def timestep(self, sigma: Sigmas | float) -> Timesteps:
-        """The timestep, 0..T-1, at which the schedule has that sigma."""
-        return np.interp(np.log(sigma), np.log(self.sigmas), np.arange(self.steps))
-
-    def start(self, strength: float) -> float:
-        """Where `strength` in 0..1 starts: timestep s T counted from 1, so 1 is the last one, pure noise."""
-        return max(0.0, strength * self.steps - 1)
-
-    def fraction(self, sigma: float) -> float:
-        """What is left of the noise scale at that sigma: 1 at pure noise, 0 at sigma 0; the inverse of `start`."""
-        return 0.0 if sigma == 0 else (float(self.timestep(sigma)) + 1) / self.steps
 
 
 Schedule = Callable[[NoiseScale, float, int], Sigmas]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from .schedules import NoiseScale
+from .noise_scales import NoiseScale
 
 
 class Look(NamedTuple):

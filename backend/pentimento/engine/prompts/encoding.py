@@ -1,4 +1,4 @@
-"""From chunks of tokens to what the model reads: the text encoder's hidden states, weighted.
+"""From chunks of tokens to what a model reads: a CLIP text encoder's hidden states, weighted.
 
 Weights act on the hidden states of their tokens, and each chunk then gets its mean back, as in AUTOMATIC1111. The
 library compel works on the same states but has a syntax, a way of weighting (a blend with the masked prompt) and a
@@ -8,46 +8,83 @@ treatment of long prompts of its own, so it cannot give the pictures that AUTOMA
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import torch
 
-from ..loading import LoadedModel
-from .tokens import MARKS, Chunk, Vocabulary
+from ..loaded import LoadedModel
+from .flattening import Flat
+from .tokens import MARKS, Chunk, Vocabulary, chunks
 
 _LEAST_MEAN: Final = 0.02
 """Least mean of a chunk, in standard deviations, that is restored. Stable Diffusion's encoders have about 0.1; where a
 mean is nearly 0 a weight turns it into any other number, and the quotient of the two says nothing."""
 
 
-def vocabulary_of(model: LoadedModel) -> Vocabulary:
+class Clip(NamedTuple):
+    """One CLIP text encoder of a model, and how it is read.
+
+    `normed` applies the last layer norm whatever the layer. A clip skip below `least_skip` counts as that.
+    """
+
+    tokenizer: str = "tokenizer"
+    encoder: str = "text_encoder"
+    normed: bool = True
+    least_skip: int = 1
+
+
+ONLY: Final = Clip()
+"""The text encoder of a model that has one."""
+
+
+class States(NamedTuple):
+    """`tokens` [1, tokens, width]: the chunks one after the other. `pooled` [1, width]: the first chunk as a whole, as
+    in AUTOMATIC1111; weights do not act on it."""
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor
+
+
+def vocabulary_of(model: LoadedModel, clip: Clip = ONLY) -> Vocabulary:
     """How a loaded model reads text."""
-    tokenizer = model.components["tokenizer"]
-    length = min(tokenizer.model_max_length, model.components["text_encoder"].config.max_position_embeddings)
+    tokenizer = model.components[clip.tokenizer]
+    length = min(tokenizer.model_max_length, model.components[clip.encoder].config.max_position_embeddings)
     return Vocabulary(
         lambda text: tokenizer(text, add_special_tokens=False, verbose=False).input_ids, int(length) - MARKS
     )
 
 
-def encode_chunks(model: LoadedModel, chunks: Sequence[Chunk], clip_skip: int) -> torch.Tensor:
-    """[1, tokens, width]: the chunks one after the other, each read on its own.
+def clip_states(model: LoadedModel, flat: Flat, clip: Clip, clip_skip: int) -> States:
+    """A prompt as that encoder reads it."""
+    return encode_chunks(model, chunks(flat, vocabulary_of(model, clip)), clip_skip, clip)
 
-    `clip_skip` counts as AUTOMATIC1111 does: 1 is the last layer. The last layer norm is applied whatever the layer.
+
+def encode_chunks(model: LoadedModel, chunks: Sequence[Chunk], clip_skip: int, clip: Clip = ONLY) -> States:
+    """The chunks, each read on its own.
+
+    `clip_skip` counts as AUTOMATIC1111 does: 1 is the last layer.
     """
-    return torch.cat([_encode(model, chunk, clip_skip) for chunk in chunks], dim=1)
+    read = [_encode(model, chunk, max(clip_skip, clip.least_skip), clip) for chunk in chunks]
+    return States(torch.cat([states.tokens for states in read], dim=1), read[0].pooled)
 
 
-def _encode(model: LoadedModel, chunk: Chunk, clip_skip: int) -> torch.Tensor:
-    tokenizer, encoder = model.components["tokenizer"], model.components["text_encoder"]
-    room = vocabulary_of(model).room
-    padding = [tokenizer.pad_token_id] * (room - len(chunk))
+def _encode(model: LoadedModel, chunk: Chunk, clip_skip: int, clip: Clip) -> States:
+    tokenizer, encoder = model.components[clip.tokenizer], model.components[clip.encoder]
+    padding = [tokenizer.pad_token_id] * (vocabulary_of(model, clip).room - len(chunk))
     ids = [tokenizer.bos_token_id, *(token.id for token in chunk), tokenizer.eos_token_id, *padding]
     output = encoder(torch.tensor([ids], device=model.device), output_hidden_states=clip_skip > 1)
-    states = output[0]
-    if clip_skip > 1:
-        states = encoder.text_model.final_layer_norm(output.hidden_states[-clip_skip])
+    # An encoder with a projection puts what it pooled first, one without it the last layer's normed states.
+    pooled = output.text_embeds if "text_embeds" in output else output.pooler_output
+    states = output.last_hidden_state if clip_skip == 1 else output.hidden_states[-clip_skip]
+    if clip_skip > 1 and clip.normed:
+        states = _text_model(encoder).final_layer_norm(states)
     weights = [1.0, *(token.weight for token in chunk), *[1.0] * (1 + len(padding))]
-    return weighted(states, weights)
+    return States(weighted(states, weights), pooled)
+
+
+def _text_model(encoder: Any) -> Any:
+    # transformers >= 5.6 flattened CLIPTextModel, and CLIPTextModelWithProjection not.
+    return getattr(encoder, "text_model", encoder)
 
 
 def weighted(states: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:

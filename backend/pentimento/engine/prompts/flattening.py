@@ -32,6 +32,11 @@ def flatten(nodes: Nodes, step: int, steps: int) -> Flat:
     return tuple(tuple(_joined(stretch)) for stretch in stretches)
 
 
+def is_empty(flat: Flat) -> bool:
+    """Whether a prompt has no words."""
+    return not any(piece.text.strip() for stretch in flat for piece in stretch)
+
+
 def _joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
     for weight, neighbours in groupby(pieces, lambda piece: piece.weight):
         yield Piece("".join(piece.text for piece in neighbours), weight)

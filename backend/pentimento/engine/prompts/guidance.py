@@ -7,29 +7,29 @@ from typing import NamedTuple
 
 import torch
 
-from ..loading import LoadedModel
-from .encoding import encode_chunks, vocabulary_of
+from ..families.family import Embeds
+from ..families.registry import family_of, guided_by
+from ..loaded import LoadedModel
 from .flattening import Flat, flatten
 from .resolving import Prompts
-from .tokens import chunks
 from .tree import Nodes
 
-Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""(latents [n, c, h, w], embeddings [n, tokens, width]) -> the model's output [n, c, h, w]."""
+Predict = Callable[[torch.Tensor, Embeds], torch.Tensor]
+"""(latents [n, c, h, w], embeddings of n) -> the model's output [n, c, h, w]."""
 
 
 class Condition(NamedTuple):
-    """One prompt of those that AND joins: its weight, and its embeddings [1, tokens, width] at each step."""
+    """One prompt of those that AND joins: its weight, and its embeddings (of 1) at each step."""
 
     weight: float
-    embeds: Sequence[torch.Tensor]
+    embeds: Sequence[Embeds]
 
 
 class Conditions(NamedTuple):
     """All that guides one picture. `negative` is empty where nothing is asked to be away from."""
 
     positives: tuple[Condition, ...]
-    negative: Sequence[torch.Tensor]
+    negative: Sequence[Embeds]
 
 
 class Encoder:
@@ -37,9 +37,8 @@ class Encoder:
 
     def __init__(self, model: LoadedModel, clip_skip: int, steps: int) -> None:
         self._model, self._clip_skip, self._steps = model, clip_skip, steps
-        self._vocabulary = vocabulary_of(model)
-        self._of_nodes: dict[Nodes, Sequence[torch.Tensor]] = {}
-        self._of_flat: dict[Flat, torch.Tensor] = {}
+        self._of_nodes: dict[Nodes, Sequence[Embeds]] = {}
+        self._of_flat: dict[Flat, Embeds] = {}
 
     def conditions(self, prompts: Prompts, cfg_scale: float) -> Conditions:
         """What guides a picture of those prompts, at a CFG scale from 1.
@@ -47,19 +46,20 @@ class Encoder:
         The prediction is n + s * sum(w * (p - n)) over the prompts p of weight w, with the negative prompt n. Where n
         cancels out (one prompt at scale 1) it is not run.
         """
+        cfg_scale = guided_by(self._model, cfg_scale)
         positives = tuple(Condition(part.weight, self._embeds(part.content)) for part in prompts.prompt)
         cancels = cfg_scale * sum(part.weight for part in prompts.prompt) == 1
         return Conditions(positives, () if cancels else self._embeds(prompts.negative))
 
-    def _embeds(self, nodes: Nodes) -> Sequence[torch.Tensor]:
+    def _embeds(self, nodes: Nodes) -> Sequence[Embeds]:
         if nodes not in self._of_nodes:
             flats = [flatten(nodes, step, self._steps) for step in range(self._steps)]
             self._of_nodes[nodes] = tuple(map(self._encode, flats))
         return self._of_nodes[nodes]
 
-    def _encode(self, flat: Flat) -> torch.Tensor:
+    def _encode(self, flat: Flat) -> Embeds:
         if flat not in self._of_flat:
-            self._of_flat[flat] = encode_chunks(self._model, chunks(flat, self._vocabulary), self._clip_skip)
+            self._of_flat[flat] = family_of(self._model).encode(self._model, flat, self._clip_skip)
         return self._of_flat[flat]
 
 
@@ -83,17 +83,22 @@ def guided(
     return torch.cat(results)
 
 
-def _predict(predict: Predict, latents: torch.Tensor, rows: Sequence[tuple[int, torch.Tensor]]) -> list[torch.Tensor]:
+def _predict(predict: Predict, latents: torch.Tensor, rows: Sequence[tuple[int, Embeds]]) -> list[torch.Tensor]:
     """The output [1, c, h, w] for each (picture, embeddings)."""
     outputs: list[torch.Tensor] = [latents[:0]] * len(rows)
-    lengths = dict.fromkeys(embeds.shape[1] for _, embeds in rows)
+    lengths = dict.fromkeys(embeds.tokens.shape[1] for _, embeds in rows)
     for length in lengths:
-        places = [place for place, (_, embeds) in enumerate(rows) if embeds.shape[1] == length]
+        places = [place for place, (_, embeds) in enumerate(rows) if embeds.tokens.shape[1] == length]
         pictures = torch.cat([latents[rows[place][0]][None] for place in places])
-        found = predict(pictures, torch.cat([rows[place][1] for place in places]))
+        found = predict(pictures, _together([rows[place][1] for place in places]))
         for place, output in zip(places, found.split(1), strict=True):
             outputs[place] = output
     return outputs
+
+
+def _together(several: Sequence[Embeds]) -> Embeds:
+    pooled = [embeds.pooled for embeds in several if embeds.pooled is not None]
+    return Embeds(torch.cat([embeds.tokens for embeds in several]), torch.cat(pooled) if pooled else None)
 
 
 def _combined(

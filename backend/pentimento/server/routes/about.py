@@ -74,6 +74,8 @@ def _row(setting: Setting, model: ModelInfo | None) -> dict[str, Any]:
         row["default"] = model.id
     else:
         row["default"] = model.defaults.get(setting.name, setting.default)
+    if setting.name in model.choices:
+        row["choices"] = [choice for choice in setting.choices if choice in model.choices[setting.name]]
     row["tasks"] = [task for task in setting.tasks if task in model.tasks]
-    row["supported"] = bool(row["tasks"])
+    row["supported"] = bool(row["tasks"]) and setting.name not in model.without
     return row

@@ -1,0 +1,74 @@
+"""What a model's configuration files say of it before it is loaded. Free of torch: the server imports this."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pentimento_shared.geometry import Size
+from pentimento_shared.settings import Value
+
+Configs = Mapping[str, Mapping[str, Any]]
+"""A diffusers folder's config.json files by component; "scheduler" is scheduler_config.json."""
+
+PX: Final = 8
+"""All work pictures are a multiple of this, px."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the configuration says. The fields are ModelInfo's; `choices` are the values that a choice of the settings
+    table has with this model where that is not all of them, `without` the rows that do nothing with it."""
+
+    family: str
+    native_size: Size
+    multiple: int
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+
+
+def _stable_diffusion(configs: Configs) -> Facts:
+    unet, text = configs["unet"], configs["text_encoder"]
+    # Only from 2.0 on attention is projected by a linear layer; widths would not tell small models from large ones.
+    family = "sd2" if unet.get("use_linear_projection") else "sd15"
+    return _unet_facts(family, configs, {"clip_skip": int(text["num_hidden_layers"])})
+
+
+def _sdxl(configs: Configs) -> Facts:
+    layers = min(int(configs[part]["num_hidden_layers"]) for part in ("text_encoder", "text_encoder_2"))
+    return _unet_facts("sdxl", configs, {"clip_skip": layers})
+
+
+def _unet_facts(family: str, configs: Configs, limits: Mapping[str, float]) -> Facts:
+    unet = configs["unet"]
+    factor = _factor(configs)
+    side = int(unet["sample_size"]) * factor
+    multiple = math.lcm(PX, factor * 2 ** (len(unet["block_out_channels"]) - 1))
+    return Facts(family, Size(side, side), multiple, limits=limits)
+
+
+def _factor(configs: Configs) -> int:
+    return 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Which components' configurations are read, and what makes Facts of them (KeyError, TypeError or ValueError where
+    they are not as expected)."""
+
+    components: tuple[str, ...]
+    facts: Callable[[Configs], Facts]
+
+
+_SD: Final = Reader(("unet", "vae", "text_encoder"), _stable_diffusion)
+_SDXL: Final = Reader(("unet", "vae", "text_encoder", "text_encoder_2"), _sdxl)
+
+PIPELINES: Final[Mapping[str, Reader]] = {
+    "StableDiffusionPipeline": _SD,
+    "StableDiffusionXLPipeline": _SDXL,
+}
+"""Pipeline class of a model_index.json -> how its folder is read."""

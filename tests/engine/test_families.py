@@ -1,0 +1,197 @@
+"""Every family keeps the same promises: strength, seeds, soft selections, replay; and is asked as diffusers asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+
+from pentimento.engine.arrays import to_array, to_pixels
+from pentimento.engine.coding import latent_factor
+from pentimento.engine.compose import composite
+from pentimento.engine.denoise import Source, denoise
+from pentimento.engine.engine import Engine
+from pentimento.engine.families.family import Told
+from pentimento.engine.families.registry import family_of
+from pentimento.engine.loaded import LoadedModel
+from pentimento.engine.models import ModelLibrary
+from pentimento.engine.noise import Seed, noise_for
+from pentimento.engine.prompts.guidance import Encoder
+from pentimento.engine.prompts.resolving import PromptFiles, PromptReader
+from pentimento.engine.request import Request, Result
+from pentimento.engine.samplers import make_plan
+from pentimento_shared.geometry import Size
+from pentimento_shared.recipe import Recipe
+from tests.engine.conftest import Studio
+from tests.family_models import MAKERS, build
+
+NAMES = tuple(name for name in MAKERS if "inpaint" not in name)
+PROMPT = "a lake, the sky and an old house"
+SMALL = {"width": 64, "height": 64}
+SIDE = 16
+"""Latents of a picture of 64 px."""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Studio]:
+    """models(name) -> a studio with that model, which is made when it is first asked for."""
+    home, made = tmp_path_factory.mktemp("families"), {}
+    files = PromptFiles.below(tmp_path_factory.mktemp("words"))
+    torch.set_num_threads(1)
+
+    def studio(name: str) -> Studio:
+        if name not in made:
+            folder = build(name, home / name)
+            made[name] = Studio(Engine(ModelLibrary([folder]), device="cpu", prompt_files=files))
+        return made[name]
+
+    return studio
+
+
+@pytest.fixture(params=NAMES)
+def family(request, models) -> tuple[Studio, dict[str, Any]]:
+    """A studio, and the settings that name its model."""
+    return models(request.param), {"model": request.param, "prompt": PROMPT, "steps": 3, "sampler": "Euler"}
+
+
+def loaded(studio: Studio, name: str) -> LoadedModel:
+    return studio.engine.model(studio.engine.library.get(name))
+
+
+def soft_mask(width: int, height: int):
+    """A ramp from 0 to 255 over the columns, its outer thirds flat."""
+    x = np.arange(width) / width
+    ramp = ((x - 1 / 3) * 3).clip(0, 1)
+    return to_pixels(np.tile(np.rint(ramp * 255).astype(np.uint8), (height, 1))[..., None])
+
+
+def test_strength_0_is_the_source_and_strength_1_is_text_to_image(family, picture):
+    studio, how = family
+    source = picture(64, 64)
+    assert to_array(studio.picture("img2img", source, strength=0, **how)).tobytes() == to_array(source).tobytes()
+    plain = studio.picture("txt2img", **SMALL, **how)
+    assert studio.picture("img2img", source, strength=1, **how) == plain
+    everything = to_pixels(np.full((64, 64, 1), 255, np.uint8))
+    assert studio.picture("inpaint", picture(64, 64, seed=4), everything, strength=1, **how) == plain
+    assert to_array(plain).std() > 1
+
+
+def test_outside_a_soft_selection_not_a_byte_changes_and_the_recipe_replays(family, picture):
+    studio, how = family
+    source, mask = picture(72, 48), soft_mask(72, 48)
+    first = studio.results("inpaint", source, mask, strength=0.9, context="canvas", seeds=(3, 4), **how)[1]
+    full = to_array(composite("full", source, first.pixels, first.mask, first.context))
+    chosen = to_array(mask)[..., 0]
+    assert np.array_equal(full[chosen == 0], to_array(source)[chosen == 0])
+    assert (full[chosen == 255] != to_array(source)[chosen == 255]).any()
+    recipe = Recipe.from_json(first.recipe.to_json())
+    again = studio.engine.run(Request(recipe.task, recipe.settings, (recipe.seed,), source, mask), lambda: False)
+    (second,) = (event for event in again if isinstance(event, Result))
+    assert second.pixels == first.pixels
+
+
+def ours(model: LoadedModel, files: PromptFiles, source: Source | None, **how: Any) -> torch.Tensor:
+    """Latents [n, c, SIDE, SIDE] of the loop itself."""
+    how = {
+        "sampler": "Euler",
+        "schedule": "Uniform",
+        "strength": 1.0,
+        "steps": 4,
+        "cfg_scale": 3.0,
+        "seeds": (7,),
+        **how,
+    }
+    texts = {"prompt": how.get("prompt", PROMPT), "negative_prompt": how.get("negative", "fog"), "styles": ""}
+    scale = family_of(model).scale(model.components["scheduler"].config, Size(SIDE, SIDE))
+    plan = make_plan(scale, how["sampler"], how["schedule"], how["steps"], how["strength"])
+    encoder = Encoder(model, how.get("clip_skip", 1), plan.count)
+    conditions = encoder.conditions(PromptReader(files).read(texts, 0), how["cfg_scale"])
+    size = Size(SIDE * latent_factor(model), SIDE * latent_factor(model))
+    return denoise(
+        model,
+        plan,
+        conditions=[conditions] * len(how["seeds"]),
+        told=Told(size, how["cfg_scale"], how.get("distilled", 0.0), how.get("seen")),
+        seeds=[Seed(seed) for seed in how["seeds"]],
+        latent_shape=(model.components["vae"].config.latent_channels, SIDE, SIDE),
+        source=source,
+        on_step=lambda step: None,
+    )
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", ["sd15", "sd2", "sdxl"])
+@pytest.mark.parametrize("negative", ["fog", None])
+def test_diffusion_models_are_asked_as_diffusers_asks_them(models, name, negative):
+    studio = models(name)
+    model = loaded(studio, name)
+    euler: Any = EulerDiscreteScheduler.from_config(model.components["scheduler"].config, timestep_spacing="linspace")
+    pipeline = family_of(model).pipeline(**{**model.components, "scheduler": euler})
+    noise = noise_for((Seed(7),), (4, SIDE, SIDE))[0]
+    euler.set_timesteps(4)
+    sigma = float(euler.sigmas[0])
+    theirs = pipeline(
+        PROMPT,
+        negative_prompt=negative,
+        num_inference_steps=4,
+        guidance_scale=3.0,
+        height=SIDE * latent_factor(model),
+        width=SIDE * latent_factor(model),
+        # Their start has the variance of the noise alone, ours that of the noise and a picture.
+        latents=noise * (1 + sigma**2) ** 0.5 / sigma,
+        output_type="latent",
+    ).images
+    mine = ours(model, studio.engine.prompt_files, None, negative=negative or "")
+    assert (mine - theirs).abs().max() < 1e-3 * theirs.std()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", NAMES)
+def test_picture_k_of_a_batch_is_its_seeds_own(models, name):
+    studio = models(name)
+    model = loaded(studio, name)
+    channels = model.components["vae"].config.latent_channels
+    source = Source(torch.randn((1, channels, SIDE, SIDE), generator=torch.Generator().manual_seed(3)))
+    how = {"strength": 0.8, "steps": 3, "cfg_scale": 1.0}
+    together = ours(model, studio.engine.prompt_files, source, seeds=(5, 6), **how)
+    for index, seed in enumerate((5, 6)):
+        alone = ours(model, studio.engine.prompt_files, source, seeds=(seed,), **how)
+        assert torch.allclose(together[index], alone[0], atol=1e-4)
+    assert not torch.allclose(together[0], together[1], atol=0.1)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", NAMES)
+def test_soft_px_are_held_until_their_turn(models, name):
+    """Columns of rising mask value change more and more; those that are never free are the source to the last bit."""
+    studio = models(name)
+    model = loaded(studio, name)
+    channels = model.components["vae"].config.latent_channels
+    latents = torch.randn((1, channels, SIDE, SIDE), generator=torch.Generator().manual_seed(3))
+    selection = torch.tensor([0.0, 0.3, 0.6, 1.0]).repeat_interleave(4).expand(1, 1, SIDE, SIDE).contiguous()
+    how = {"steps": 8, "cfg_scale": 1.0, "seeds": (1, 2)}
+    result = ours(model, studio.engine.prompt_files, Source(latents, selection), **how)
+    change = (result - latents).abs().mean(dim=(0, 1, 2))
+    levels = [change[first : first + 4].mean().item() for first in range(0, SIDE, 4)]
+    assert levels[0] == 0
+    assert levels == sorted(levels)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", NAMES)
+def test_more_strength_is_more_change(models, name):
+    studio = models(name)
+    model = loaded(studio, name)
+    channels = model.components["vae"].config.latent_channels
+    latents = torch.randn((1, channels, SIDE, SIDE), generator=torch.Generator().manual_seed(3))
+    changes = [
+        (ours(model, studio.engine.prompt_files, Source(latents), strength=strength, cfg_scale=1.0) - latents)
+        .abs()
+        .mean()
+        for strength in (0.02, 0.2, 0.5, 0.8)
+    ]
+    assert changes == sorted(changes)
