@@ -44,6 +44,16 @@ def enlarged(font: QtGui.QFont) -> QtGui.QFont:
     return large
 
 
+def heading(text: str) -> QtWidgets.QLabel:
+    """The title over a group of rows."""
+    label = QtWidgets.QLabel(text)
+    font = QtGui.QFont(label.font())
+    font.setBold(True)
+    label.setFont(font)
+    label.setContentsMargins(0, 2 * SPACING, 0, 0)
+    return label
+
+
 def narrow(box: QtWidgets.QComboBox) -> QtWidgets.QComboBox:
     """Lets a combo box be narrower than its longest entry, so that it never widens the docker."""
     box.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pentimento_shared.presets import PRESETS
-from pentimento_shared.settings import SETTINGS, Setting, Value
+from pentimento_shared.settings import SETTINGS, Setting, Value, by_group
 
 from .choices import FROM_DOCUMENT, MODES, Row
-from .looks import SPACING, FoldButton, PromptBox, let_wheel_scroll, mark_checked, narrow
+from .looks import SPACING, FoldButton, PromptBox, heading, let_wheel_scroll, mark_checked, narrow
 from .qt import QtCore, QtWidgets
 from .session import Session
 from .widgets import RowWidget, SeedWidget, widget_for
@@ -125,8 +125,10 @@ class SettingsPanel(QtWidgets.QWidget):
     def _make_advanced(self) -> QtWidgets.QWidget:
         box = QtWidgets.QWidget()
         form = _form(box)
-        for row in _shown(advanced=True):
-            self._add_row(form, row)
+        for title, rows in by_group(_shown(advanced=True)):
+            form.addRow(heading(title))
+            for row in rows:
+                self._add_row(form, row)
         reset = QtWidgets.QPushButton("Reset to the model's defaults")
         reset.setObjectName("reset")
         reset.clicked.connect(self._reset)
@@ -215,5 +217,7 @@ def _form(box: QtWidgets.QWidget) -> QtWidgets.QFormLayout:
     form.setContentsMargins(0, 0, 0, 0)
     form.setHorizontalSpacing(2 * SPACING)
     form.setVerticalSpacing(SPACING)
+    # With large letters a label goes above its widget before anything is clipped.
+    form.setRowWrapPolicy(QtWidgets.QFormLayout.RowWrapPolicy.WrapLongRows)
     form.setFieldGrowthPolicy(QtWidgets.QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     return form

@@ -22,6 +22,16 @@ TASKS: Final[tuple[Task, ...]] = ("txt2img", "img2img", "inpaint")
 SOURCE_TASKS: Final[tuple[Task, ...]] = ("img2img", "inpaint")
 SEED_END: Final = 2**32
 
+GROUPS: Final[Mapping[Group, str]] = {
+    "prompt": "Prompt",
+    "sampling": "Sampling",
+    "size": "Size",
+    "seed": "Seed and batches",
+    "inpaint": "Inpainting",
+    "model": "Model",
+}
+"""Group -> the heading over its rows, in the order in which forms show them."""
+
 CONTEXTS: Final = ("automatic", "selection", "canvas")
 LINEAR: Final = "Linear"
 AGGRESSIVE: Final = "Aggressive"
@@ -149,6 +159,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default="",
         group="prompt",
         maximum=1000,
+        advanced=False,
     ),
     Setting(
         name="prompt_matrix",
@@ -437,6 +448,13 @@ def settings_for(task: Task) -> tuple[Setting, ...]:
     """The rows that a task has, in the table's order. Raises SettingError (field "task") for an unknown task."""
     check_task(task)
     return tuple(row for row in SETTINGS if task in row.tasks)
+
+
+def by_group(rows: Iterable[Setting]) -> tuple[tuple[str, tuple[Setting, ...]], ...]:
+    """(heading, rows) of each group that has any: the groups in the order of `GROUPS`, the rows in their own."""
+    rows = tuple(rows)
+    groups = ((title, tuple(row for row in rows if row.group == group)) for group, title in GROUPS.items())
+    return tuple((title, members) for title, members in groups if members)
 
 
 def check_task(task: object) -> Task:

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from pentimento_shared.sampler_names import SAMPLERS, called
 from pentimento_shared.settings import (
+    GROUPS,
     SETTINGS,
     TASKS,
     Setting,
     SettingError,
+    by_group,
     json_schema,
     settings_for,
     validate,
@@ -114,3 +116,14 @@ def test_schema_has_every_row_with_its_range():
     assert properties["strength"]["maximum"] == 1
     assert properties["sampler"]["enum"][0] == "DPM++ 2M"
     assert schema["additionalProperties"] is False
+
+
+def test_every_row_stands_once_under_the_heading_of_its_group():
+    groups = by_group(SETTINGS)
+    assert [title for title, _ in groups] == list(GROUPS.values())
+    assert sorted(row.name for _, rows in groups for row in rows) == sorted(row.name for row in SETTINGS)
+    assert by_group(row for row in SETTINGS if row.name == "grow") == ((GROUPS["inpaint"], (_row("grow"),)),)
+
+
+def _row(name: str) -> Setting:
+    return next(row for row in SETTINGS if row.name == name)

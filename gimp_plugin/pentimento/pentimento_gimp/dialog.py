@@ -13,17 +13,21 @@ from pentimento_shared.backend_link import BackendLink
 from pentimento_shared.document import Layer
 from pentimento_shared.layer_record import LayerRecord
 from pentimento_shared.presets import PRESETS
+from pentimento_shared.settings import by_group
 
 from .arguments import Argument
 from .call import Call, Refused
 from .document import GimpDocument
 from .widgets import field_for
-from .window import SPACING, checkered, grid, left, prepare, row
+from .window import SPACING, checkered, grid, heading, left, prepare, row
 
 LOOK_MS: Final = 200
 """Time between two looks at the backend."""
 PREVIEW_PX: Final = 200
-FOLD_PX: Final = 320
+FOLD_PX: Final = 420
+LEAST_FOLD_PX: Final = 100
+FRAME_PX: Final = 60
+"""What a desktop puts around a window, at most."""
 _FIRST: Final = ("prompt", "negative_prompt", "strength", "model")
 """What is above the fold, in this order; the rest of the table is in it."""
 
@@ -113,16 +117,24 @@ class Dialog:
     def _fold(self) -> Gtk.Widget:
         table = grid()
         table.set_margin_start(2 * SPACING)
-        for name, field in self._fields.items():
-            if name not in _FIRST:
-                field.attach(table, hinted=self._call.filter.task != "refine")
+        folded = (field.argument.row for name, field in self._fields.items() if name not in _FIRST)
+        for title, rows in by_group(folded):
+            heading(table, title)
+            for setting in rows:
+                self._fields[setting.name].attach(table, hinted=self._call.filter.task != "refine")
         expander = Gtk.Expander(label="_Advanced", use_underline=True)
-        # However many rows the table of settings gets, the dialog stays on the screen.
         scrolled = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER)
-        scrolled.set_min_content_height(FOLD_PX)
         scrolled.add(table)
         expander.add(scrolled)
+        expander.connect("activate", lambda _: scrolled.set_min_content_height(self._fold_height()))
         return expander
+
+    def _fold_height(self) -> int:
+        """Of the opened fold, px: however many rows the table gets and however large the letters are, the dialog stays
+        on the screen."""
+        window = self._window.get_window()
+        room = window.get_display().get_monitor_at_window(window).get_workarea().height - FRAME_PX
+        return max(LEAST_FOLD_PX, min(FOLD_PX, room - self._window.get_allocated_height()))
 
     def _presets(self) -> Gtk.Widget:
         box = Gtk.ComboBoxText()

@@ -37,7 +37,7 @@ def left(text: str, *, wrap: bool = False) -> Gtk.Label:
 
 def row(grid: Gtk.Grid, text: str, widget: Gtk.Widget, hint: Gtk.Widget | None = None) -> None:
     """Adds a row: a label (none when empty), its widget, and what is said beside it."""
-    line = len([child for child in grid.get_children() if grid.child_get_property(child, "left-attach") == 0])
+    line = _next_line(grid)
     first = 1 if text else 0
     if text:
         grid.attach(left(text), 0, line, 1, 1)
@@ -47,8 +47,22 @@ def row(grid: Gtk.Grid, text: str, widget: Gtk.Widget, hint: Gtk.Widget | None =
         grid.attach(hint, 2, line, 1, 1)
 
 
+def heading(grid: Gtk.Grid, text: str) -> None:
+    """Adds a line with the title of the rows below it."""
+    line = _next_line(grid)
+    title = left("")
+    title.set_markup(f"<b>{GLib.markup_escape_text(text)}</b>")
+    title.set_margin_top(SPACING if line else 0)
+    grid.attach(title, 0, line, 3, 1)
+
+
 def grid() -> Gtk.Grid:
     return Gtk.Grid(row_spacing=SPACING, column_spacing=2 * SPACING)
+
+
+def _next_line(grid: Gtk.Grid) -> int:
+    children = grid.get_children()
+    return 1 + max((grid.child_get_property(child, "top-attach") for child in children), default=-1)
 
 
 def checkered(width: int, height: int, rgba: bytes) -> GdkPixbuf.Pixbuf:
