@@ -35,7 +35,7 @@ class LinkState:
 
     `message` is a sentence for the artist. `usable`: it takes jobs (also while its worker still starts, or works on
     others). `can_start`: start_backend() would help; `command` is what to type in a terminal instead. `models` are
-    ModelInfo as JSON, empty until known; `device` is what they run on.
+    ModelInfo as JSON, empty until known; `device` is what they run on. `styles` are those that prompts may take.
     """
 
     state: LinkName
@@ -45,6 +45,7 @@ class LinkState:
     command: str = backend_start.BY_HAND
     models: tuple[Row, ...] = ()
     device: str | None = None
+    styles: tuple[Row, ...] = ()
 
 
 class BackendLink:
@@ -65,6 +66,7 @@ class BackendLink:
         self._asking_since: float | None = None
         self._models: tuple[Row, ...] = ()
         self._models_of = ("", 0.0)
+        self._styles: tuple[Row, ...] = ()
         threading.Thread(target=self._watch, name="pentimento-link", daemon=True).start()
 
     def snapshot(self) -> LinkState:
@@ -129,7 +131,7 @@ class BackendLink:
                 check_version(health, self._version)
                 self._start_until, self._complaint = None, ""
                 self._learn(client)
-                return _usable(health, self._models)
+                return replace(_usable(health, self._models), styles=self._styles)
         except (BackendForeign, BackendProblem) as error:
             return LinkState("foreign", str(error))
         except BackendError:
@@ -138,13 +140,14 @@ class BackendLink:
             self._asking_since = None
 
     def _learn(self, client: Client) -> None:
-        """Models and settings, as far as they are wanted and may have changed."""
+        """Models, styles and settings, as far as they are wanted and may have changed."""
         url, at = self._models_of
         if client.url != url or time.monotonic() - at > _MODELS_S:
             models = tuple(client.models())
             if models != self._models:
                 self._rows = dict.fromkeys(self._rows)
-            self._models, self._models_of = models, (client.url, time.monotonic())
+            self._models, self._styles = models, _styles(client)
+            self._models_of = client.url, time.monotonic()
         for model in [model for model, rows in self._rows.items() if rows is None]:
             self._rows[model] = _rows(client, model)
 
@@ -190,3 +193,11 @@ def _rows(client: Client, model: str | None) -> tuple[Row, ...]:
     except BackendProblem:
         answer = client.settings()
     return tuple(answer.get("settings", ()))
+
+
+def _styles(client: Client) -> tuple[Row, ...]:
+    """None when their file cannot be read: a prompt that asks for one is told why."""
+    try:
+        return tuple(client.styles())
+    except BackendProblem:
+        return ()

@@ -141,6 +141,19 @@ class Client:
         """ModelInfo of each model the backend has, as JSON."""
         return self._ask(_rows("models"), "GET", "/models")
 
+    def styles(self) -> list[dict[str, Any]]:
+        """The styles that prompts may take, as JSON: {"name", "prompt", "negative_prompt"}."""
+        return self._ask(_rows("styles"), "GET", "/styles")
+
+    def check_prompts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The tokens of both prompts, what becomes of them, and the place of what cannot be read, as JSON.
+
+        `settings` may hold prompt, negative_prompt, styles, model, seed and steps.
+        """
+        body = json.dumps(dict(settings)).encode("utf-8")
+        headers = {"Content-Type": "application/json"}
+        return self._ask(dict, "POST", "/prompts/check", headers=headers, body=body)
+
     def submit(
         self,
         request: Mapping[str, Any],
@@ -265,7 +278,7 @@ class Client:
         authorized: bool = True,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: FormData | None = None,
+        body: FormData | bytes | None = None,
     ) -> requests.Response:
         """The answer to one request; raises for everything but success and 304."""
         all_headers = dict(headers or {})

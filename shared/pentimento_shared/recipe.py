@@ -237,7 +237,12 @@ def settings_from_infotext(text: str) -> dict[str, Value]:
     `width` and `height` come from "Size". A pair whose number cannot be read is left out: the text is a stranger's.
     """
     prompt, negative, pairs = parse_infotext(text)
-    found: dict[str, Value] = {"prompt": prompt, "negative_prompt": negative}
+    return {"prompt": prompt, "negative_prompt": negative, **settings_of_pairs(pairs)}
+
+
+def settings_of_pairs(pairs: Mapping[str, str]) -> dict[str, Value]:
+    """What `settings_from_infotext` takes from the pairs of the last line."""
+    found: dict[str, Value] = {}
     for key, (name, convert) in _FROM_INFOTEXT.items():
         if key in pairs:
             try:

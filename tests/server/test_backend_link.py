@@ -214,3 +214,14 @@ def test_another_version_is_told_apart(link: Link, tmp_path: Path, version: str)
         state = wait(link(environ), lambda state: state.state != "searching")
     assert (state.state, state.usable) == ("foreign", False)
     assert version in state.message
+
+
+def test_the_styles_of_the_backend_are_offered(link: Link, running: ServerProcess) -> None:
+    running.data.mkdir(exist_ok=True)
+    file = running.data / "styles.csv"
+    file.write_text("name,prompt,negative_prompt\nOil,oil painting,photo\n", "utf-8")
+    try:
+        state = wait(link({"PENTIMENTO_HOME": str(running.home)}), lambda state: state.styles)
+    finally:
+        file.unlink()
+    assert state.styles == ({"name": "Oil", "prompt": "oil painting", "negative_prompt": "photo"},)

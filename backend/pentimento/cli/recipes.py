@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pentimento_shared.pixels import PixelsError
-from pentimento_shared.png_file import read_png_text
+from pentimento_shared.png_texts import read_texts
 from pentimento_shared.recipe import INFOTEXT_KEY, PNG_KEY, Recipe, RecipeError, parse_infotext
 
 from .failures import Failure, wrong
@@ -31,7 +31,8 @@ _ORDER = (
 def read_recipe(file: Path) -> dict[str, Any]:
     """The recipe of a picture as JSON: ours, else AUTOMATIC1111's infotext. Raises Failure for none."""
     try:
-        text = read_png_text(file.read_bytes())
+        with file.open("rb") as opened:
+            text = read_texts(opened, (PNG_KEY, INFOTEXT_KEY))
     except FileNotFoundError as error:
         raise wrong(f"{file}: there is no such file.") from error
     except IsADirectoryError as error:

@@ -1,0 +1,46 @@
+"""The setting `styles`: names in one line of text, and what a style's words make of a prompt."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Final
+
+PLACE: Final = "{prompt}"
+"""Where a style's words have this, the prompt stands there; others follow the prompt after a comma."""
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names that the setting holds: separated by commas, a name with a comma in quotes."""
+    rows = csv.reader([text.replace("\n", " ")], skipinitialspace=True)
+    return tuple(name.strip() for row in rows for name in row if name.strip())
+
+
+def text_of(names: Iterable[str]) -> str:
+    """The setting that holds those names."""
+    return ", ".join(_quoted(name) for name in names)
+
+
+def toggled(text: str, name: str) -> str:
+    """The setting with one more name, or without it where it has it."""
+    names = names_in(text)
+    return text_of([other for other in names if other != name] if name in names else [*names, name])
+
+
+def applied(prompt: str, words: str) -> str:
+    """The prompt as a style's words make it, to be written into the prompt itself."""
+    words = words.strip()
+    if not words:
+        return prompt
+    if "#" in prompt.rpartition("\n")[2]:
+        prompt += "\n"  # else the style would be part of the comment
+    if PLACE not in words:
+        return f"{prompt}, {words}" if prompt.strip() else words
+    return words.replace(PLACE, prompt)
+
+
+def _quoted(name: str) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([name])
+    return line.getvalue()
