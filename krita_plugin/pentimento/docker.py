@@ -5,8 +5,9 @@ from __future__ import annotations
 from krita import DockWidget
 
 from . import layers
-from .looks import SPACING
+from .looks import SPACING, PromptBox
 from .qt import QtCore, QtGui, QtWidgets
+from .reusing import DropTarget
 from .run_panel import RunPanel
 from .session import Session
 from .settings_panel import SettingsPanel
@@ -28,6 +29,8 @@ class PentimentoDocker(DockWidget):
         self.strip = ResultsStrip(session)
         self.settings.run.connect(session.run)
         self.setWidget(self._build())
+        for target in (self.widget(), *(box.viewport() for box in self.findChildren(PromptBox))):
+            DropTarget(session, target)
         session.changed.connect(self._refresh)
         session.progressed.connect(self._refresh_run)
         session.watched.connect(self._watch)
@@ -85,8 +88,16 @@ class _Scroll(QtWidgets.QScrollArea):
             self.updateGeometry()
         return super().eventFilter(watched, event)
 
+    def resizeEvent(self, event: QtGui.QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.updateGeometry()
+
     def sizeHint(self) -> QtCore.QSize:
-        return self.widget().sizeHint()
+        hint, layout = self.widget().sizeHint(), self.widget().layout()
+        if layout.hasHeightForWidth():  # there is a sentence that wraps
+            hint.setHeight(max(hint.height(), layout.heightForWidth(self.viewport().width())))
+        return hint
 
     def minimumSizeHint(self) -> QtCore.QSize:
         bar = self.verticalScrollBar().sizeHint().width()

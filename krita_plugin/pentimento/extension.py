@@ -9,6 +9,7 @@ from krita import Extension, Krita, Window
 from . import layers
 from .docker import ID, PentimentoDocker
 from .qt import QtWidgets
+from .reusing import choose_file
 from .session import Session
 
 
@@ -42,12 +43,18 @@ class PentimentoExtension(Extension):
             ("pentimento_refine", "Refine this layer again", session.refine),
             ("pentimento_redo", "Redo exactly", session.redo),
             ("pentimento_cancel", "Cancel", self._cancel),
+            ("pentimento_reuse", "Reuse settings from file...", self._reuse),
             ("pentimento_settings", "Settings...", self._open_settings),
         )
 
     def _cancel(self) -> None:
         document = layers.active_document()
         self._session.cancel(None if document is None else document.id)
+
+    def _reuse(self) -> None:
+        window = Krita.instance().activeWindow()
+        if window is not None:
+            choose_file(self._session, window.qwindow())
 
     def _open_settings(self) -> None:
         self._session.unfold()

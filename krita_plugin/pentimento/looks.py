@@ -37,6 +37,14 @@ def tool_button(picture: QtGui.QIcon | None, tip: str) -> QtWidgets.QToolButton:
     return button
 
 
+def small(label: QtWidgets.QLabel) -> QtWidgets.QLabel:
+    """For a remark beside what it is about."""
+    font = QtGui.QFont(label.font())
+    font.setPointSizeF(0.9 * font.pointSizeF())
+    label.setFont(font)
+    return label
+
+
 def enlarged(font: QtGui.QFont) -> QtGui.QFont:
     """For a sign among letters, which is drawn too small to be seen what it is."""
     large = QtGui.QFont(font)
@@ -113,6 +121,7 @@ class PromptBox(QtWidgets.QPlainTextEdit):
     def __init__(self, placeholder: str, least_lines: int) -> None:
         super().__init__()
         self._least = least_lines
+        self._marked = 0
         self.setPlaceholderText(placeholder)
         self.setTabChangesFocus(True)
         self.textChanged.connect(self._changed)
@@ -124,6 +133,14 @@ class PromptBox(QtWidgets.QPlainTextEdit):
             with QtCore.QSignalBlocker(self):
                 self.setPlainText(text)
             self._fit()
+
+    def mark(self, position: int) -> None:
+        """Underlines the character at `position`, from 1; nothing when it is 0."""
+        if position == self._marked:
+            return
+        self._marked = position
+        within = 0 < position <= len(self.toPlainText())
+        self.setExtraSelections([_underlined(self.document(), position)] if within else [])
 
     def event(self, event: QtCore.QEvent) -> bool:
         # Without this, Krita takes a typed letter for the shortcut of a brush or a tool.
@@ -167,3 +184,19 @@ class PromptBox(QtWidgets.QPlainTextEdit):
 def _is_run(event: QtGui.QKeyEvent) -> bool:
     enter = event.key() in (QtCore.Qt.Key.Key_Return, QtCore.Qt.Key.Key_Enter)
     return enter and bool(event.modifiers() & QtCore.Qt.KeyboardModifier.ControlModifier)
+
+
+def _underlined(document: QtGui.QTextDocument, position: int) -> QtWidgets.QTextEdit.ExtraSelection:
+    """A wavy line under the character at `position` (from 1), as spelling checkers have it."""
+    text = document.toPlainText()
+    # Qt counts in UTF-16: characters beyond its first plane are two.
+    places = [len(text[:end].encode("utf-16-le")) // 2 for end in (position - 1, position)]
+    found = QtWidgets.QTextEdit.ExtraSelection()
+    found.cursor = QtGui.QTextCursor(document)
+    found.cursor.setPosition(places[0])
+    found.cursor.setPosition(places[1], QtGui.QTextCursor.MoveMode.KeepAnchor)
+    wavy = QtGui.QTextCharFormat()
+    wavy.setUnderlineStyle(QtGui.QTextCharFormat.UnderlineStyle.WaveUnderline)
+    wavy.setUnderlineColor(QtGui.QColor("#e05050"))
+    found.format = wavy
+    return found

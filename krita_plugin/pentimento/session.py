@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pentimento_shared.backend_link import BackendLink
 from pentimento_shared.controller import Controller, Run, SourceKind
 from pentimento_shared.document import Document
+from pentimento_shared.prompt_check import QUESTION, Findings, PromptCheck
 from pentimento_shared.settings import Task, Value
 
 from . import layers
@@ -47,6 +48,7 @@ class Session(QtCore.QObject):
         super().__init__()
         self.link = link
         self._controller = controller
+        self._check = PromptCheck(link.connect)
         self._choices = Choices.from_json(saved)
         self._runs: list[Run] = []
         self._chores: deque[Generator[None, None, None]] = deque()
@@ -97,6 +99,10 @@ class Session(QtCore.QObject):
         """The table of settings as it is for the chosen model."""
         model = self.model()
         return self._choices.rows(task, self.link.settings(model), str(self.model_info().get("name", model)))
+
+    def findings(self, rows: Mapping[str, Row]) -> Findings:
+        """What the backend says of the prompts in the table as it is now."""
+        return self._check.look({name: rows[name].value for name in QUESTION})
 
     # commands
 
@@ -179,6 +185,7 @@ class Session(QtCore.QObject):
         """Ends timer and threads; the jobs stay with the backend."""
         self._worker.stop()
         self._watcher.stop()
+        self._check.close()
         self.link.close()
 
     # the timers

@@ -8,10 +8,13 @@ from dataclasses import replace
 from pentimento_shared.presets import PRESETS
 from pentimento_shared.settings import SETTINGS, Setting, Value, by_group
 
+from . import reusing
 from .choices import FROM_DOCUMENT, MODES, Row
-from .looks import SPACING, FoldButton, PromptBox, heading, let_wheel_scroll, mark_checked, narrow
+from .looks import SPACING, FoldButton, heading, let_wheel_scroll, mark_checked, narrow, small
+from .prompts import PromptField
 from .qt import QtCore, QtWidgets
 from .session import Session
+from .styles import StylesWidget, written_out
 from .widgets import RowWidget, SeedWidget, widget_for
 
 _MODES = {
@@ -21,8 +24,8 @@ _MODES = {
     "txt2img": ("Generate", "Paints from the prompt alone, into the selection or the whole canvas."),
 }
 _SOURCES = (("layer", "Active layer"), ("canvas", "Visible canvas"))
-_PROMPTS = (("prompt", 3), ("negative_prompt", 1))
-"""And how many lines of them show when they are empty."""
+_PROMPTS = {"prompt": 3, "negative_prompt": 1}
+"""Name -> how many lines show when it is empty."""
 _OWN_PLACE = ("prompt", "negative_prompt", "model", *FROM_DOCUMENT)
 
 
@@ -35,12 +38,16 @@ class SettingsPanel(QtWidgets.QWidget):
         super().__init__()
         self._session = session
         self._modes = self._make_modes()
-        self._prompts = {name: self._make_prompt(name, lines) for name, lines in _PROMPTS}
+        self._prompts = {row.name: self._make_prompt(row) for row in SETTINGS if row.name in _PROMPTS}
         self._widgets: dict[str, RowWidget] = {}
         self._labels: dict[str, QtWidgets.QLabel] = {}
         self._model = self._make_model()
         self._source = self._make_source()
+        self._styles_fault = small(QtWidgets.QLabel())
+        self._styles_fault.setObjectName("styles_fault")
+        self._styles_fault.setWordWrap(True)
         self._presets = self._make_presets()
+        self._reuse = self._make_reuse()
         self._fold = FoldButton("Advanced")
         self._fold.setObjectName("fold")
         self._advanced = self._make_advanced()
@@ -53,14 +60,19 @@ class SettingsPanel(QtWidgets.QWidget):
         choices, task = self._session.choices, self._session.task()
         rows = self._session.rows(task)
         self._show_modes(choices.mode)
-        for name, box in self._prompts.items():
-            box.show_text(str(rows[name].value))
+        findings = self._session.findings(rows)
+        for name, field in self._prompts.items():
+            field.show_prompt(str(rows[name].value), findings.of(name))
+        self._styles_fault.setText(findings.problem)
+        self._styles_fault.setVisible(bool(findings.problem))
         for name, widget in self._widgets.items():
             widget.show_row(rows[name])
             if name in self._labels:
                 self._labels[name].setEnabled(not rows[name].problem)
             if isinstance(widget, SeedWidget):
                 widget.show_last(last_seed)
+            if isinstance(widget, StylesWidget):
+                widget.offer(self._session.link.snapshot().styles)
         self._show_models(rows["model"])
         self._source.setCurrentIndex([name for name, _ in _SOURCES].index(choices.source))
         self._source.setEnabled(task != "txt2img")
@@ -81,15 +93,11 @@ class SettingsPanel(QtWidgets.QWidget):
             buttons[mode] = button
         return buttons
 
-    def _make_prompt(self, name: str, lines: int) -> PromptBox:
-        row = next(row for row in SETTINGS if row.name == name)
-        box = PromptBox(row.label, lines)
-        box.setObjectName(name)
-        box.setToolTip(f"{row.help}\nCtrl+Enter runs.")
-        box.setAccessibleName(row.label)
-        box.edited.connect(lambda text: self._session.choose_value(name, text))
-        box.run.connect(self.run)
-        return box
+    def _make_prompt(self, setting: Setting) -> PromptField:
+        field = PromptField(setting, _PROMPTS[setting.name])
+        field.edited.connect(lambda text: self._session.choose_value(setting.name, text))
+        field.run.connect(self.run)
+        return field
 
     def _make_model(self) -> QtWidgets.QComboBox:
         box = narrow(QtWidgets.QComboBox())
@@ -122,6 +130,16 @@ class SettingsPanel(QtWidgets.QWidget):
         button.setMenu(menu)
         return button
 
+    def _make_reuse(self) -> QtWidgets.QPushButton:
+        button = QtWidgets.QPushButton("Reuse")
+        button.setObjectName("reuse")
+        button.setToolTip("Take over the settings of a picture. A PNG can also be dropped on this docker.")
+        menu = QtWidgets.QMenu(button)
+        menu.addAction("Settings from file...", lambda: reusing.choose_file(self._session, self))
+        menu.addAction("Settings from the active layer", lambda: reusing.reuse_layer(self._session))
+        button.setMenu(menu)
+        return button
+
     def _make_advanced(self) -> QtWidgets.QWidget:
         box = QtWidgets.QWidget()
         form = _form(box)
@@ -150,18 +168,22 @@ class SettingsPanel(QtWidgets.QWidget):
         form = _form(plain)
         for row in _shown(advanced=False):
             self._add_row(form, row)
+        form.insertRow(1, self._styles_fault)
         form.addRow("Source", self._source)
         form.addRow("Model", self._model)
         layout.addWidget(plain)
         head = QtWidgets.QHBoxLayout()
         head.addWidget(self._fold)
         head.addStretch(1)
+        head.addWidget(self._reuse)
         head.addWidget(self._presets)
         layout.addLayout(head)
         layout.addWidget(self._advanced)
 
     def _add_row(self, form: QtWidgets.QFormLayout, setting: Setting) -> None:
-        widget = widget_for(setting)
+        widget = StylesWidget(setting) if setting.name == "styles" else widget_for(setting)
+        if isinstance(widget, StylesWidget):
+            widget.written.connect(self._write_styles)
         widget.setObjectName(setting.name)
         widget.edited.connect(lambda value: self._session.choose_value(setting.name, value))
         self._widgets[setting.name] = widget
@@ -201,6 +223,11 @@ class SettingsPanel(QtWidgets.QWidget):
 
     def _take(self, settings: Mapping[str, Value]) -> None:
         self._session.choose(self._session.choices.with_values(settings))
+
+    def _write_styles(self) -> None:
+        values = {name: row.value for name, row in self._session.rows(self._session.task()).items()}
+        written = written_out(self._session.link.snapshot().styles, values)
+        self._take({name: written[name] for name in (*_PROMPTS, "styles")})
 
     def _reset(self) -> None:
         names = [row.name for row in SETTINGS if row.advanced]

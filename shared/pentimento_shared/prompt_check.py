@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """`prompts` by their setting's name. `problem` is what is wrong with another setting, such as the styles."""
+    """`prompts` by their setting's name. `problem` is what is wrong with the styles."""
 
     prompts: Mapping[str, Finding] = field(default_factory=dict)
     problem: str = ""
@@ -95,7 +95,8 @@ class PromptCheck:
             with self._connect() as client:
                 findings = _findings(client.check_prompts(wanted))
         except BackendProblem as problem:
-            findings = Findings(problem=str(problem))
+            # What is wrong with the model, say, is shown where that is chosen.
+            findings = Findings(problem=problem.detail if problem.field == "styles" else "")
         except BackendError:
             self._known = None, Findings()
             return _RETRY_S

@@ -16,8 +16,12 @@ from .recipe import INFOTEXT_KEY, PNG_KEY, Recipe, RecipeError, parse_infotext, 
 from .sampler_names import split
 from .settings import SETTINGS, SettingError, Value
 
-_WITHOUT_EFFECT: Final = frozenset({"Model", "Model hash", "Version", "RNG"})
+_WITHOUT_EFFECT: Final = frozenset(
+    {"Model", "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Batch size", "Batch pos", "Version", "RNG"}
+)
 """Pairs that set nothing: the model is looked for by itself, the others tell how the picture came about."""
+_SILENT_AT_DEFAULT: Final = ("styles", "clip_skip", "variation_seed", "variation_strength", "masked_content")
+"""Settings that an infotext leaves out where they are at their default; of a style it has the words instead."""
 _OF_OTHERS: Final = {"workflow": "ComfyUI", "invokeai_metadata": "InvokeAI"}
 """Keyword of a PNG text -> the program that keeps its own settings there."""
 _SHOWN: Final = 60
@@ -102,7 +106,8 @@ def _from_infotext(text: str, models: Sequence[Mapping[str, Any]]) -> FileSettin
     found: dict[str, Value] = {}
     refused: set[str] = set()
     rows = {row.name: row for row in SETTINGS}
-    read = {"prompt": prompt, "negative_prompt": negative, **settings_of_pairs(pairs)}
+    silent = {name: rows[name].default for name in _SILENT_AT_DEFAULT if pairs and name in rows}
+    read = {**silent, "prompt": prompt, "negative_prompt": negative, **settings_of_pairs(pairs)}
     for name, value in _with_split_sampler(read).items():
         try:
             found[name] = rows[name].check(value)

@@ -55,6 +55,7 @@ def test_automatic1111s_settings_are_taken_and_the_rest_is_listed() -> None:
         "Version: v1.10.1"
     )
     assert found.settings == {
+        "styles": "",
         "prompt": "a cat",
         "negative_prompt": "dog",
         "steps": 28,
@@ -69,6 +70,12 @@ def test_automatic1111s_settings_are_taken_and_the_rest_is_listed() -> None:
         "Settings taken from cat.png (AUTOMATIC1111). "
         "Not known here, so left out: ENSD: 31337, Clip skip: 99, Hires upscale: 2."
     )
+
+
+def test_what_an_infotext_leaves_out_is_at_its_default() -> None:
+    found = of_infotext("a cat\nSteps: 28, Sampler: Euler a, CFG scale: 5")
+    assert (found.settings["clip_skip"], found.settings["styles"]) == (1, "")
+    assert of_infotext("a cat").settings == {"prompt": "a cat", "negative_prompt": ""}
 
 
 def test_an_unknown_sampler_and_model_are_never_another_one() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-SIZE = "1600x1000x24"
+SIZE = os.environ.get("PENTIMENTO_SCREEN", "1600x1000") + "x24"
 
 
 def start_screen() -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "refine": "Refine this layer again",
     "redo": "Redo exactly",
     "cancel": "Cancel",
+    "reuse": "Reuse settings from file...",
     "settings": "Settings...",
 }
 
