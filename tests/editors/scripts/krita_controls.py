@@ -73,6 +73,7 @@ def case_tokens(stage):
     count = shown("prompt_tokens")
     prompt().setPlainText("\U0001f304 a (mountain")
     yield stage.until(lambda: shown("prompt_fault"), "the fault")
+    yield stage.rest()
     marked = [selection.cursor.selectedText() for selection in prompt().extraSelections()]
     stage.shot("krita-fault")
     facts = {"count": count, "fault": shown("prompt_fault"), "marked": marked, "with fault": shown("prompt_tokens")}
@@ -144,11 +145,10 @@ def drop(widget, path):
 
 def case_large_letters(stage):
     """Played on a small screen with letters of twice the size."""
-    app = QtWidgets.QApplication.instance()
-    font = QtGui.QFont(app.font())
-    font.setPointSizeF(2 * font.pointSizeF())
-    app.setFont(font)
     yield from opened(stage, width=420)
+    font = QtGui.QFont(docker().font())
+    font.setPointSizeF(2 * font.pointSizeF())
+    docker().setFont(font)
     prompt().setPlainText("mountains at sunset")
     part("fold", QtWidgets.QToolButton).click()
     yield stage.until(lambda: part("steps").isVisible(), "the advanced settings")
