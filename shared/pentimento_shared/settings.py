@@ -27,6 +27,7 @@ GROUPS: Final[Mapping[Group, str]] = {
     "sampling": "Sampling",
     "size": "Size",
     "seed": "Seed and batches",
+    "loopback": "Loopback",
     "inpaint": "Inpainting",
     "model": "Model",
 }

@@ -20,8 +20,16 @@ _WITHOUT_EFFECT: Final = frozenset(
     {"Model", "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Batch size", "Batch pos", "Version", "RNG"}
 )
 """Pairs that set nothing: the model is looked for by itself, the others tell how the picture came about."""
-_SILENT_AT_DEFAULT: Final = ("styles", "clip_skip", "variation_seed", "variation_strength", "masked_content")
-"""Settings that an infotext leaves out where they are at their default; of a style it has the words instead."""
+_SILENT_AT_DEFAULT: Final = (
+    "styles",
+    "clip_skip",
+    "variation_seed",
+    "variation_strength",
+    "loops",
+    "prompt_matrix",
+    "masked_content",
+)
+"""Settings that an infotext leaves out where they are at their default, or, of a style, has the words instead."""
 _OF_OTHERS: Final = {"workflow": "ComfyUI", "invokeai_metadata": "InvokeAI"}
 """Keyword of a PNG text -> the program that keeps its own settings there."""
 _SHOWN: Final = 60

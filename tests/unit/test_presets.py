@@ -12,7 +12,7 @@ from pentimento_shared.settings import validate
 def test_a_preset_holds_settings_that_can_be_sent(preset: Preset) -> None:
     settings = validate("inpaint", preset.settings)
     assert preset.settings.items() <= settings.items()
-    assert 0 < preset.settings["strength"] < 1
+    assert 0 < float(preset.settings["strength"]) < 1
 
 
 def test_the_plain_presets_rise_in_strength_and_touch_nothing_else() -> None:
