@@ -63,7 +63,7 @@ def test_every_setting_of_a_task_is_an_option_or_an_argument(task: Task) -> None
 def test_options_arrive_as_the_table_wants_them(monkeypatch: pytest.MonkeyPatch, image: Path) -> None:
     arguments = ["--cfg-scale", "5", "--steps", "12", "--sampler", "Euler a", "--no-color-match", "--seed", "7"]
     context = cli.commands["img2img"].make_context("img2img", [str(image), "a tree", *arguments])
-    values = given(context.params, "img2img")
+    values = given(context.params)
     assert values == {
         "prompt": "a tree",
         "cfg_scale": 5.0,

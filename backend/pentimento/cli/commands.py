@@ -10,6 +10,7 @@ import click
 from pentimento import __version__
 
 from .failures import FAILED, Failure
+from .grid import grid
 from .jobs import fetch, img2img, inpaint, txt2img
 from .plugins import plugins
 from .prompts import prompt, styles
@@ -38,7 +39,7 @@ def serve(listen: str | None, port: int | None) -> None:
     run(listen, port)
 
 
-for _command in (img2img, inpaint, txt2img, fetch, prompt, styles, plugins):
+for _command in (img2img, inpaint, txt2img, grid, fetch, prompt, styles, plugins):
     cli.add_command(_command)
 
 

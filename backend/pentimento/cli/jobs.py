@@ -125,7 +125,7 @@ def inpaint(image: Path, mask: Path, **options: Any) -> None:
     """
     picture, selection = read_picture(image), read_mask(mask)
     if picture.size != selection.size:
-        raise wrong(f"{mask} is {_px(selection)} and {image} is {_px(picture)}; a mask has the size of its picture.")
+        raise wrong(f"{mask} is {px(selection)} and {image} is {px(picture)}; a mask has the size of its picture.")
     _run(_order("inpaint", options, [image, mask], picture, selection), options)
 
 
@@ -167,7 +167,7 @@ def fetch(id: str, output: Path | None, composite: str, as_json: bool, url: str 
     _deliver(job, pictures, goal, started, as_json)
 
 
-def _px(picture: Picture) -> str:
+def px(picture: Picture) -> str:
     return f"{picture.size.width} x {picture.size.height} px"
 
 
@@ -179,7 +179,7 @@ def _order(
     mask: Picture | None = None,
 ) -> Order:
     output = output_for(options["output"], inputs)
-    order = Order(task, given(options, task), output, options["composite"], options["url"], image, mask)
+    order = Order(task, given(options), output, options["composite"], options["url"], image, mask)
     output.check(order.pictures)
     return order
 
@@ -200,20 +200,20 @@ def _ordered(order: Order) -> tuple[Job, list[bytes]]:
 
     from .progress import Progress
 
-    with Progress() as progress, _interrupts() as interrupted, connect(order.url, progress.say) as client:
+    with Progress() as progress, interrupts() as interrupted, connect(order.url, progress.say) as client:
         key = uuid.uuid4().hex
         known: list[Job] = []
         try:
-            known.append(_submit(client, order, key))
+            known.append(submit(client, order, key))
             return _finished(client, known[0].id, order.composite, progress, interrupted)
         except KeyboardInterrupt:
             # With the same key this makes no second job: it only tells the id when the answer was cut off.
             with suppress(BackendError):
-                client.cancel((known or [_submit(client, order, key)])[0].id)
+                client.cancel((known or [submit(client, order, key)])[0].id)
             raise Failure("Cancelled.", INTERRUPTED) from None
 
 
-def _submit(client: Client, order: Order, key: str) -> Job:
+def submit(client: Client, order: Order, key: str) -> Job:
     from pentimento import __version__
 
     request = {
@@ -226,7 +226,7 @@ def _submit(client: Client, order: Order, key: str) -> Job:
 
 
 @contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
+def interrupts() -> Iterator[Callable[[], bool]]:
     """Tells whether Ctrl+C was pressed: Python drops the KeyboardInterrupt when it falls into a finalizer."""
     pressed: list[int] = []
 
@@ -241,7 +241,7 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _until_interrupted(jobs: Iterable[Job], interrupted: Callable[[], bool]) -> Iterator[Job]:
+def until_interrupted(jobs: Iterable[Job], interrupted: Callable[[], bool]) -> Iterator[Job]:
     """The jobs as they come. Raises KeyboardInterrupt for one that was lost."""
     for job in jobs:
         if interrupted():
@@ -253,7 +253,7 @@ def _finished(
     client: Client, id: str, composite: str, progress: Progress, interrupted: Callable[[], bool] = lambda: False
 ) -> tuple[Job, list[bytes]]:
     """A job once it is done, and all its pictures. Raises Failure for one that ended otherwise, BackendError."""
-    job = progress.watch(_until_interrupted(client.follow(id), interrupted))
+    job = progress.watch(until_interrupted(client.follow(id), interrupted))
     if job.problem is not None:
         raise job.problem
     if job.state != "done":

@@ -49,16 +49,16 @@ def _typed(row: Setting, text: Any) -> Any:
     return text
 
 
-def setting_options(task: Task) -> Callable[[_F], _F]:
-    """A decorator that gives a click command the options of a task, in the table's order.
+def setting_options(*tasks: Task) -> Callable[[_F], _F]:
+    """A decorator that gives a click command the options of these tasks, in the table's order.
 
     Each arrives under its row's name, None when it was not given: the backend then takes the model's
     own default.
     """
 
     def decorate(command: _F) -> _F:
-        for row in reversed(settings_for(task)):
-            if row.name not in POSITIONAL:
+        for row in reversed(SETTINGS):
+            if row.name not in POSITIONAL and not set(tasks).isdisjoint(row.tasks):
                 command = _option(row)(command)
         return command
 
@@ -91,9 +91,9 @@ def _help(row: Setting) -> str:
     return f"{row.help} [{row.allowed}; default: {default}, or the model's]"
 
 
-def given(options: Mapping[str, Any], task: Task) -> dict[str, Value]:
+def given(options: Mapping[str, Any]) -> dict[str, Value]:
     """The settings among a command's options that were given."""
-    names = {row.name for row in settings_for(task)}
+    names = {row.name for row in SETTINGS}
     return {name: value for name, value in options.items() if name in names and value is not None}
 
 

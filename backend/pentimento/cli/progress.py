@@ -20,11 +20,12 @@ class Progress(AbstractContextManager["Progress"]):
         """A line that stays."""
         self._bar.say(text)
 
-    def watch(self, jobs: Iterable[Job]) -> Job:
-        """Shows each state of a job as it comes, and returns the last."""
+    def watch(self, jobs: Iterable[Job], number: int = 1, count: int = 1) -> Job:
+        """Shows each state of a job as it comes, and returns the last. It is job `number` of `count`."""
         last: Job | None = None
+        lead = f"{number} of {count}, " if count > 1 else ""
         for job in jobs:
-            self._bar.show(describe(job), job.progress)
+            self._bar.show(lead + describe(job), (number - 1 + job.progress) / count)
             last = job
         if last is None:
             raise ValueError("a job has at least one state")
