@@ -105,7 +105,7 @@ def split_axis(text: str) -> tuple[str, str]:
     if not colon:
         detail = f'The axis {text!r} has no values. Write them after a colon: "strength: 0.2, 0.5, 0.8".'
         raise SettingError("axis", text, "NAME: VALUES", detail)
-    return name.strip(), values
+    return name.strip(), values.strip()
 
 
 def plan_grid(task: Task, settings: Mapping[str, Value], axes: Sequence[Axis], draw: Callable[[], int]) -> Grid:

@@ -150,7 +150,7 @@ def test_an_axis_that_there_is_not(name, said):
 
 
 def test_an_axis_in_one_text():
-    assert split_axis("Prompt S/R: a: b, c") == ("Prompt S/R", " a: b, c")
+    assert split_axis("Prompt S/R: a: b, c") == ("Prompt S/R", "a: b, c")
     with pytest.raises(SettingError, match="after a colon"):
         split_axis("strength 0.2")
 
