@@ -149,11 +149,16 @@ def test_prompts_that_are_joined():
         ("a AND AND b", 3, "both sides"),
         ("(a AND b)", 4, "outside all brackets"),
         ("a AND b:1,5", 8, "from -10 to 10"),
-        ("a <lora:detail:0.8> b", 3, "words"),
-        ("a <hypernet:x:1>", 3, "words"),
-        ("a <nonsense:x>", 3, "words"),
-        ("a <lora:detail", 3, "words"),
-        ("embedding:easy", 1, "words"),
+        ("a <lora:detail:0.8> b", 3, "a LoRA's file in"),
+        ("a <lora:detail:1,5> b", 3, "from -10 to 10"),
+        ("a <lora:detail:11> b", 3, "from -10 to 10"),
+        ("a <lora:detail:1:1:4> b", 3, "te=WEIGHT"),
+        ("a <lora:detail:dyn=4> b", 3, "te=WEIGHT"),
+        ("a <lora: :1> b", 3, "<lora:name>"),
+        ("a <hypernet:x:1>", 3, "<lora:name>"),
+        ("a <nonsense:x>", 3, "<lora:name>"),
+        ("a <lora:detail", 3, ">"),
+        ("embedding:easy", 1, "an embedding's file in"),
         ("{a|b", 1, "}"),
         ("a}", 2, "opened before"),
         ("{(a}", 4, ")"),
@@ -365,8 +370,8 @@ def test_what_is_drawn_makes_no_new_marks(words):
 
 
 def test_a_word_that_names_an_embedding_is_not_taken_for_a_word(tmp_path):
-    (tmp_path / "embeddings").mkdir()
-    (tmp_path / "embeddings" / "easynegative.safetensors").touch()
+    (tmp_path / "models" / "embeddings").mkdir(parents=True)
+    (tmp_path / "models" / "embeddings" / "easynegative.safetensors").touch()
     error = refused("a", tmp_path, negative_prompt="fog, EasyNegative")
     assert (error.field, error.position) == ("negative_prompt", 6)
     assert "easynegative.safetensors" in error.detail

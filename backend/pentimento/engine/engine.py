@@ -6,7 +6,7 @@ import gc
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from .canvas import Canvas
 from .coding import decode_pictures, encode_picture, latent_factor
 from .color import matched, ring_around
 from .denoise import Source, Step, denoise
+from .extras.patching import fit
 from .families.family import Told
 from .families.registry import family_of
 from .job import Job, alone, next_loop, plan_job, seed_of
@@ -126,21 +127,31 @@ class _Run:
         linear = self._engine.preview_map(model)
         self._stage(Progress("encode", LOADED))
         plan = self._plan(model)
-        conditions = self._conditions(model, plan)
         source = self._source(model)
-        # A CPU gains nothing from a batch, and alone each picture is the same to the last bit.
-        together = 1 if model.device.type == "cpu" else job.together
+        # All are fitted before the first picture is made: a LoRA that does not fit stops the job as a whole.
+        patches = [(pictures, fit(model, job.prompts[pictures.start].loras)) for pictures in job.alike]
         results: list[Result] = []
-        for first in range(job.pictures.start, job.pictures.stop, together):
-            batch = range(first, min(first + together, job.pictures.stop))
+        for pictures, patch in patches:
+            with patch.applied():
+                results.extend(self._painted(model, plan, source, pictures, linear))
+        return results[-1]
+
+    def _painted(
+        self, model: LoadedModel, plan: Plan, source: Source | None, pictures: range, linear: Map
+    ) -> Iterator[Result]:
+        """Makes those pictures."""
+        conditions = self._conditions(model, plan, pictures)
+        # A CPU gains nothing from a batch, and alone each picture is the same to the last bit.
+        together = 1 if model.device.type == "cpu" else self._job.together
+        for first in range(pictures.start, pictures.stop, together):
+            batch = range(first, min(first + together, pictures.stop))
             latents = self._sample(model, plan, conditions, source, batch, linear)
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, SAMPLED)))
-            pictures = decode_pictures(model, latents)
+            decoded = decode_pictures(model, latents)
             self._check()
-            for index, picture in zip(batch, pictures, strict=True):
-                results.append(self._made(_result(job, index, picture, model, plan)))
+            for index, picture in zip(batch, decoded, strict=True):
+                yield self._made(_result(self._job, index, picture, model, plan))
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, 1.0)))
-        return results[-1]
 
     def _made(self, result: Result) -> Result:
         self._emit(result)
@@ -172,12 +183,12 @@ class _Run:
         own = (done - ENCODED) / (1 - ENCODED)
         return ENCODED + (1 - ENCODED) * (first + (end - first) * own) / len(self._job.request.seeds)
 
-    def _conditions(self, model: LoadedModel, plan: Plan) -> list[Conditions]:
-        """What guides each picture."""
+    def _conditions(self, model: LoadedModel, plan: Plan, pictures: range) -> dict[int, Conditions]:
+        """What guides each of those pictures."""
         settings = self._job.request.settings
         encoder = Encoder(model, int(settings["clip_skip"]), plan.count)
         cfg_scale = float(settings["cfg_scale"])
-        return [encoder.conditions(self._job.prompts[index], cfg_scale) for index in self._job.pictures]
+        return {index: encoder.conditions(self._job.prompts[index], cfg_scale) for index in pictures}
 
     def _source(self, model: LoadedModel) -> Source | None:
         canvas, layout = self._job.canvas, self._job.layout
@@ -210,7 +221,7 @@ class _Run:
         self,
         model: LoadedModel,
         plan: Plan,
-        conditions: Sequence[Conditions],
+        conditions: Mapping[int, Conditions],
         source: Source | None,
         batch: range,
         linear: Map,
@@ -232,7 +243,7 @@ class _Run:
         return denoise(
             model,
             plan,
-            conditions=[conditions[index - self._job.pictures.start] for index in batch],
+            conditions=[conditions[index] for index in batch],
             told=Told(layout.work, float(settings["cfg_scale"])),
             seeds=[seed_of(self._job.request, index) for index in batch],
             latent_shape=(model.components["vae"].config.latent_channels, height, width),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 
 from pentimento_shared.geometry import Layout, Rect, work_layout
 from pentimento_shared.many import apart, loop_strength
@@ -41,6 +43,13 @@ class Job:
     def together(self) -> int:
         """How many pictures may be sampled side by side."""
         return int(self.request.settings["batch_size"])
+
+    @property
+    def alike(self) -> Iterator[range]:
+        """The pictures, those that follow one another under the same LoRA files together."""
+        for _, group in groupby(self.pictures, key=lambda index: self.prompts[index].loras):
+            indices = list(group)
+            yield range(indices[0], indices[-1] + 1)
 
 
 def plan_job(library: ModelLibrary, prompt_files: PromptFiles, request: Request) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pentimento_shared.settings import Value
@@ -25,12 +26,13 @@ def check_prompts(
     found: dict[str, Any] = {"model": info.id, "seed": seed, "chunk": vocabulary.room}
     for name in PROMPTS:
         try:
-            parts, text = reader.field(settings, name, seed)
+            read = reader.field(settings, name, seed)
         except PromptError as error:
             fault = {"detail": error.detail, "position": error.position, "expected": error.allowed}
             found[name] = {**dict.fromkeys(("tokens", "limit", "chunks", "resolved")), "error": fault}
             continue
-        tokens, chunks = measure(parts, vocabulary, int(settings["steps"]))
+        concepts = {embedding.name: embedding.vectors for embedding in read.embeddings}
+        tokens, chunks = measure(read.parts, replace(vocabulary, concepts=concepts), int(settings["steps"]))
         limit = chunks * vocabulary.room
-        found[name] = {"tokens": tokens, "limit": limit, "chunks": chunks, "resolved": text, "error": None}
+        found[name] = {"tokens": tokens, "limit": limit, "chunks": chunks, "resolved": read.text, "error": None}
     return found

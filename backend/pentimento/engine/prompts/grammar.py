@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from .tracing import PromptError, Traced
+from .tracing import Traced
 from .tree import Alternate, Break, Edit, Node, Nodes, Part, Place, Text, Weighted, branches
 
 BRACKET_WEIGHT: Final = 1.1
@@ -25,8 +25,6 @@ MAX_DEPTH: Final = 64
 
 _TOKEN: Final = re.compile(
     r"(?P<escape>\\[][(){}|:<>#_\\])"
-    r"|(?P<network><\w+:[^<>]*>?)"
-    r"|(?P<embedding>\bembedding:[\w.-]+)"
     r"|(?P<word>\b(?:BREAK|AND)\b)"
     r"|(?P<mark>[][():|])"
 )
@@ -137,21 +135,9 @@ def _item(source: Traced, found: re.Match[str]) -> _Item:
     text, index = found[0], found.start()
     if found.lastgroup == "escape":
         return _Item("text", index, Text(text[1:]))
-    if found.lastgroup in ("network", "embedding"):
-        raise _unsupported(source, text, index)
     if text == "BREAK":
         return _Item("node", index, Break())
     return _Item(text, index, Text(text))
-
-
-def _unsupported(source: Traced, text: str, index: int) -> PromptError:
-    kinds = {"lora": "LoRA files", "lyco": "LyCORIS files", "hypernet": "hypernetworks", "embedding": "embeddings"}
-    kind = text.lstrip("<").partition(":")[0].lower()
-    what = kinds.get(kind, f'networks of the kind "{kind[:40]}"')
-    problem = f"{what} cannot be used with prompts yet. Take {text[:60]} out; write \\{text[0]} for the mark itself."
-    if kind == "embedding":
-        problem = f"{what} cannot be used with prompts yet. Take {text[:60]} out; write \\: for the mark itself."
-    return source.error(index, problem, "words, weights, edits, BREAK and AND")
 
 
 def _escape(mark: str) -> str:

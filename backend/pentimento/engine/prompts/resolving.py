@@ -13,7 +13,10 @@ from pentimento_shared.prompt_matrix import ALL
 from pentimento_shared.prompt_matrix import chosen as chosen_parts
 from pentimento_shared.settings import Value
 
+from ..checkpoints.places import ModelFolders
+from ..extras.files import Embedding, ExtraFiles, Lora
 from .grammar import parse
+from .networks import named_embeddings, take_calls
 from .styles import FIELD, PLACE, Style, chosen, read_styles
 from .tracing import Copy, Traced
 from .tree import Nodes, Part
@@ -26,7 +29,6 @@ MATRIX: Final = "prompt_matrix"
 """The setting that makes the prompt's parts choices."""
 WRITTEN: Final = (*PROMPTS, FIELD, MATRIX)
 """The settings that say what was written; a picture's own prompts come of them and its seed."""
-EMBEDDING_SUFFIXES: Final = (".safetensors", ".pt", ".bin")
 _COMMENT: Final = re.compile(r"(?P<escape>\\[][(){}|:<>#_\\])|#[^\n]*")
 
 _HALF: Final = re.compile("[\\ud800-\\udfff]")
@@ -35,34 +37,45 @@ _HALF: Final = re.compile("[\\ud800-\\udfff]")
 
 @dataclass(frozen=True)
 class PromptFiles:
-    """Where the files lie that prompts may call for by name."""
+    """Where the files lie that prompts may call for by name. `models` has LoRA files and embeddings."""
 
     wildcards: Path
     styles: Path
-    embeddings: Path
+    models: ModelFolders
 
     @classmethod
     def standard(cls) -> PromptFiles:
-        """Those in the user's data folder."""
-        return cls.below(data_folder())
+        """Those in the user's data folder, and in the folders of models that the user has added."""
+        return cls.below(data_folder(), ModelFolders.standard())
 
     @classmethod
-    def below(cls, folder: Path) -> PromptFiles:
-        return cls(folder / "wildcards", folder / "styles.csv", folder / "embeddings")
+    def below(cls, folder: Path, models: ModelFolders | None = None) -> PromptFiles:
+        return cls(folder / "wildcards", folder / "styles.csv", models or ModelFolders((folder / "models",)))
 
 
 class Prompts(NamedTuple):
-    """The prompts of one picture. The texts make the same trees again, whatever becomes of the files."""
+    """The prompts of one picture. The texts make the same trees again, whatever becomes of wildcards and styles."""
 
     prompt: tuple[Part, ...]
     negative: Nodes
     prompt_text: str
     negative_text: str
+    loras: tuple[Lora, ...] = ()
+    embeddings: tuple[Embedding, ...] = ()
 
     def settings(self, written: Mapping[str, Value]) -> dict[str, Value]:
         """`written` with the texts of this picture, and the styles that are now part of them taken out."""
         own = {"prompt": self.prompt_text, "negative_prompt": self.negative_text, FIELD: "", MATRIX: False}
         return {**written, **own}
+
+
+class Read(NamedTuple):
+    """One of PROMPTS: its parts, its text with everything drawn, and what it calls for by name."""
+
+    parts: tuple[Part, ...]
+    text: str
+    loras: tuple[Lora, ...]
+    embeddings: tuple[Embedding, ...]
 
 
 class PromptReader:
@@ -72,32 +85,31 @@ class PromptReader:
         self._files = files
         self._wildcards = WildcardFolder(files.wildcards)
         self._styles: tuple[Style, ...] | None = None
-        self._embeddings: tuple[Path, ...] | None = None
+        self._extras = ExtraFiles(files.models)
 
     def read(self, settings: Mapping[str, Value], seed: int, combination: int = ALL) -> Prompts:
         """The prompts of the picture with that seed, and of that combination where the prompt is a matrix.
 
         Raises PromptError, or SettingError for a style.
         """
-        fields = (self.field(settings, name, seed, combination) for name in PROMPTS)
-        (prompt, text), (negative, negative_text) = fields
-        return Prompts(prompt, negative[0].content, text, negative_text)
+        prompt, negative = (self.field(settings, name, seed, combination) for name in PROMPTS)
+        embeddings = tuple(dict.fromkeys((*prompt.embeddings, *negative.embeddings)))
+        return Prompts(prompt.parts, negative.parts[0].content, prompt.text, negative.text, prompt.loras, embeddings)
 
-    def field(
-        self, settings: Mapping[str, Value], name: str, seed: int, combination: int = ALL
-    ) -> tuple[tuple[Part, ...], str]:
-        """The parts and the text of one of PROMPTS. Raises as `read` does."""
+    def field(self, settings: Mapping[str, Value], name: str, seed: int, combination: int = ALL) -> Read:
+        """One of PROMPTS as it is read. Raises as `read` does."""
         styles = self._chosen(str(settings[FIELD]))
-        words = [style.prompt if name == "prompt" else style.negative_prompt for style in styles]
+        added = [style.prompt if name == "prompt" else style.negative_prompt for style in styles]
         text = without_comments(Traced.of(name, str(settings[name])))
         if name == "prompt" and settings.get(MATRIX):
             text = with_choices(text, combination)
-        text = self._resolved(text, words, seed)
-        parts = parse(text)
+        text = self._resolved(text, added, seed)
+        words, loras = take_calls(text, self._extras)
+        parts = parse(words)
         if name == "negative_prompt" and len(parts) > 1:
             problem = 'AND joins prompts, and a negative prompt is only one. Write "and" for the word.'
-            raise text.error(parts[1].at, problem, "one prompt")
-        return parts, text.text
+            raise words.error(parts[1].at, problem, "one prompt")
+        return Read(parts, text.text, loras, named_embeddings(words, self._extras))
 
     def _chosen(self, names: str) -> tuple[Style, ...]:
         if not names.strip():
@@ -112,19 +124,7 @@ class PromptReader:
         text = draw(text, seed, self._wildcards)
         if half := _HALF.search(text.text):
             raise text.error(half.start(), "half a surrogate pair is no character. Take it out.", "text")
-        self._refuse_embeddings(text)
         return text
-
-    def _refuse_embeddings(self, text: Traced) -> None:
-        """An embedding's name is a bare word; where such a file lies ready, the word is not meant as a word."""
-        if self._embeddings is None:
-            files = sorted(self._files.embeddings.rglob("*"))
-            self._embeddings = tuple(path for path in files if path.suffix in EMBEDDING_SUFFIXES)
-        for path in self._embeddings:
-            found = re.search(rf"(?<![\w-]){re.escape(path.stem)}(?![\w-])", text.text, re.IGNORECASE)
-            if found:
-                problem = f"{found[0]} names the embedding {path.name}, and embeddings cannot be used yet. Take it out."
-                raise text.error(found.start(), problem, "words that name no file in the folder of embeddings")
 
 
 def without_comments(source: Traced) -> Traced:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, NamedTuple
 
-from .flattening import Flat, flatten
+from .flattening import Flat, Piece, flatten
+from .networks import names_pattern
 from .tree import Part
 
 MARKS: Final = 2
@@ -16,10 +19,18 @@ COMMA_REACH: Final = 20
 
 
 class Token(NamedTuple):
-    """A token's number in the vocabulary, and what its embedding is multiplied by."""
+    """A token's number in the vocabulary, and what its embedding is multiplied by.
+
+    `concept` names the embedding whose vector number `vector` stands here instead of a token; the id is then NO_ID.
+    """
 
     id: int
     weight: float
+    concept: str = ""
+    vector: int = 0
+
+
+NO_ID: Final = -1
 
 
 Chunk = tuple[Token, ...]
@@ -27,10 +38,14 @@ Chunk = tuple[Token, ...]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """How a model reads text: `encode` gives the ids of words, without marks; `room` is a chunk's most tokens."""
+    """How a model reads text: `encode` gives the ids of words, without marks; `room` is a chunk's most tokens.
+
+    `concepts` are the embeddings that words may name: their names in lower case, and how many vectors they have.
+    """
 
     encode: Callable[[str], Sequence[int]]
     room: int
+    concepts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def comma(self) -> int | None:
@@ -38,16 +53,34 @@ class Vocabulary:
         ids = self.encode(",")
         return ids[0] if len(ids) == 1 else None
 
+    def tokens(self, piece: Piece) -> Iterator[Token]:
+        """The tokens of some words, and the vectors of the embeddings that they name."""
+        last = 0
+        for found in self._names.finditer(piece.text) if self.concepts else ():
+            name = found[0].lower()
+            yield from self._words(piece.text[last : found.start()], piece.weight)
+            yield from (Token(NO_ID, piece.weight, name, vector) for vector in range(self.concepts[name]))
+            last = found.end()
+        yield from self._words(piece.text[last:], piece.weight)
+
+    def _words(self, text: str, weight: float) -> Iterator[Token]:
+        return (Token(id, weight) for id in self.encode(text))
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        return names_pattern(self.concepts)
+
 
 def chunks(flat: Flat, vocabulary: Vocabulary) -> tuple[Chunk, ...]:
     """The chunks of a prompt, at least one, which may be empty. BREAK ends one; a last one without words is left out.
 
-    A stretch that is longer than a chunk is cut behind a comma near the end, so that what belongs together stays.
+    A stretch that is longer than a chunk is cut behind a comma near the end, so that what belongs together stays; never
+    within an embedding, unless that alone is longer.
     """
     found: list[Chunk] = []
     comma = vocabulary.comma
     for number, pieces in enumerate(flat):
-        tokens = [Token(id, piece.weight) for piece in pieces for id in vocabulary.encode(piece.text)]
+        tokens = [token for piece in pieces for token in vocabulary.tokens(piece)]
         if tokens or number < len(flat) - 1 or not found:
             found.extend(_cut(tokens, vocabulary.room, comma))
     return tuple(found)
@@ -61,6 +94,8 @@ def _cut(tokens: Sequence[Token], room: int, comma: int | None) -> list[Chunk]:
         if tokens[end].id != comma:
             near = range(end - 1, max(start, end - COMMA_REACH) - 1, -1)
             end = next((k + 1 for k in near if tokens[k].id == comma), end)
+            begin = end - tokens[end].vector
+            end = begin if begin > start else end
         parts.append(tuple(tokens[start:end]))
         start = end
     return [*parts, tuple(tokens[start:])]
