@@ -30,7 +30,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
     """Starts servers: `start_server(model=folder, home=..., environ={...}, arguments=[...])`, all killed at the end.
 
     Without `home` each has a fresh one. `model` is copied into it. The server answers when this returns; whether its
-    worker is ready is another question (`wait_ready`).
+    worker is ready is another question (`wait_ready`). `token` is that of `environ`, where it has one.
     """
     started: list[ServerProcess] = []
 
@@ -40,11 +40,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
         model: Path | None = None,
         environ: dict[str, str] | None = None,
         arguments: tuple[str, ...] = ("--port", "0"),
+        token: str | None = None,
     ) -> ServerProcess:
         home = tmp_path_factory.mktemp("home") if home is None else home
         if model is not None:
             shutil.copytree(model, home / "data" / "models" / model.name, dirs_exist_ok=True)
-        server = ServerProcess(home, environ or {}, arguments)
+        server = ServerProcess(home, environ or {}, arguments, token)
         started.append(server)
         server.wait_answering()
         return server

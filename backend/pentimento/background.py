@@ -12,7 +12,7 @@ from typing import Final
 
 from pentimento_shared.answers import BackendError, BackendUnreachable, Health, check_version
 from pentimento_shared.backend_start import port_option, reason, spawn, start_log
-from pentimento_shared.client import TOKEN_VARIABLE, Client, find_backend
+from pentimento_shared.client import CERTIFICATE_VARIABLE, TOKEN_VARIABLE, Client, find_backend
 from pentimento_shared.places import server_file, token_file
 
 from . import __version__
@@ -41,7 +41,7 @@ def running() -> Running | None:
     """The backend of this user, asked for its health; None when none runs or none answers."""
     try:
         address = find_backend()
-        with Client(address.url, address.token) as client:
+        with Client(*address) as client:
             return Running(address.url, client.health(), _pid())
     except BackendError:
         return None
@@ -121,9 +121,10 @@ def connect(url: str | None, say: Callable[[str], None] = lambda _: None) -> Cli
         found = start(say)
         check_version(found.health, __version__)
         return Client.discover()
-    with Client(url, "") as stranger:
+    certificate = os.environ.get(CERTIFICATE_VARIABLE, "")
+    with Client(url, "", certificate) as stranger:
         check_version(stranger.health(), __version__)
-    return Client(url, _token())
+    return Client(url, _token(), certificate)
 
 
 def _token() -> str:

@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from .answers import (
     check_version,
 )
 from .form_data import FormData, Part
+from .pinned import trust_only
 from .places import server_file, token_file
 
 __all__ = [
@@ -43,6 +45,8 @@ __all__ = [
 
 TOKEN_VARIABLE: Final = "PENTIMENTO_TOKEN"
 """Environment variable: the token, instead of the token file."""
+CERTIFICATE_VARIABLE: Final = "PENTIMENTO_CERTIFICATE"
+"""Environment variable: the PEM file of the only certificate that is trusted, for a backend with an https URL."""
 
 _CONNECT: Final = 2.0
 """Seconds to connect: the backend is on this machine."""
@@ -59,10 +63,12 @@ _T = TypeVar("_T")
 
 
 class Address(NamedTuple):
-    """Where a backend listens and the token that it wants."""
+    """Where a backend listens, the token that it wants, and the PEM file of the certificate that it shows, "" where any
+    that the system trusts will do."""
 
     url: str
     token: str
+    certificate: str = ""
 
 
 def find_backend(environ: Mapping[str, str] | None = None) -> Address:
@@ -74,7 +80,8 @@ def find_backend(environ: Mapping[str, str] | None = None) -> Address:
     environ = os.environ if environ is None else environ
     start = "Start it with `python3 launch.py` in Pentimento's folder."
     try:
-        url = json.loads(server_file(environ).read_text(encoding="utf-8"))["url"]
+        facts = json.loads(server_file(environ).read_text(encoding="utf-8"))
+        url, certificate = facts["url"], facts.get("certificate", "")
         token = environ.get(TOKEN_VARIABLE) or token_file(environ).read_text(encoding="utf-8").strip()
     except FileNotFoundError as error:
         raise BackendUnreachable(f"The Pentimento backend is not running. {start}") from error
@@ -82,7 +89,7 @@ def find_backend(environ: Mapping[str, str] | None = None) -> Address:
         raise BackendUnreachable(
             f"The backend's files in {server_file(environ).parent} cannot be read ({error}). {start}"
         ) from error
-    return Address(str(url), token)
+    return Address(str(url), token, environ.get(CERTIFICATE_VARIABLE) or str(certificate))
 
 
 class Client:
@@ -93,13 +100,15 @@ class Client:
     something else than Pentimento does, and BackendProblem when the backend refuses.
     """
 
-    def __init__(self, url: str, token: str) -> None:
-        """`url` like "http://127.0.0.1:7350"; nothing is sent yet."""
-        self._address = Address(url.rstrip("/"), token)
+    def __init__(self, url: str, token: str, certificate: str = "") -> None:
+        """`url` like "http://127.0.0.1:7350"; nothing is sent yet. `certificate`: the PEM file of the one that is
+        trusted, "" where the system's judgment counts. Raises BackendUnreachable when that file is none."""
         self._find: Callable[[], Address] | None = None
         self._session = requests.Session()
         # Without this a proxy variable would reroute loopback, and .netrc replace the token.
         self._session.trust_env = False
+        self._address = Address("", "")
+        self._move(Address(url.rstrip("/"), token, certificate))
 
     @classmethod
     def discover(cls, environ: Mapping[str, str] | None = None) -> Client:
@@ -108,7 +117,7 @@ class Client:
         Raises BackendUnreachable as find_backend does. `environ` stands in for os.environ.
         """
         address = find_backend(environ)
-        client = cls(address.url, address.token)
+        client = cls(*address)
         client._find = lambda: find_backend(environ)
         return client
 
@@ -322,9 +331,20 @@ class Client:
         if self._find is None:
             return
         try:
-            self._address = self._find()
+            self._move(self._find())
         except BackendUnreachable:
             return  # not back yet: the old address is as good as any
+
+    def _move(self, address: Address) -> None:
+        """Talks to that address from now on. Raises BackendUnreachable for a certificate that cannot be read."""
+        if address.certificate and address.certificate != self._address.certificate:
+            try:
+                trust_only(self._session, Path(address.certificate))
+            except (OSError, ValueError) as error:
+                raise BackendUnreachable(
+                    f"The backend's certificate {address.certificate} cannot be read ({error})."
+                ) from error
+        self._address = address
 
     def _foreign(self, why: str) -> BackendForeign:
         return BackendForeign(

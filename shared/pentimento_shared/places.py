@@ -51,7 +51,8 @@ def token_file(
 def server_file(
     environ: Mapping[str, str] | None = None, platform: str = sys.platform, home: Path | None = None
 ) -> Path:
-    """JSON `{"url", "pid", "version", "port"}` of the running server, which removes it when it ends."""
+    """JSON `{"url", "pid", "version", "port"}` of the running server, and its `certificate` (a PEM file) when it has
+    one. The server removes it when it ends."""
     return config_folder(environ, platform, home) / "server.json"
 
 

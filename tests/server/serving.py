@@ -24,9 +24,14 @@ class ServerProcess:
     """`python -m pentimento.server` in a folder of its own (PENTIMENTO_HOME)."""
 
     def __init__(
-        self, home: Path, environ: Mapping[str, str] | None = None, arguments: tuple[str, ...] = ("--port", "0")
+        self,
+        home: Path,
+        environ: Mapping[str, str] | None = None,
+        arguments: tuple[str, ...] = ("--port", "0"),
+        token: str | None = None,
     ) -> None:
         self.home = home
+        self._token = token
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pentimento.server", *arguments],
             env=environment(home, environ or {}),
@@ -88,7 +93,7 @@ class ServerProcess:
 
     @property
     def token(self) -> str:
-        return (self.home / "config" / "token").read_text().strip()
+        return self._token or (self.home / "config" / "token").read_text().strip()
 
     def log(self) -> str:
         return (self.data / "logs" / "server.log").read_text()

@@ -32,11 +32,17 @@ def cli() -> None:
 @cli.command()
 @click.option("--listen", default=None, metavar="ADDRESS", help="Listen here instead of on this machine alone.")
 @click.option("--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="Port; 0 picks a free one.")
-def serve(listen: str | None, port: int | None) -> None:
-    """Run the backend in this terminal, until Ctrl+C."""
+@click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Serve HTTPS: the certificate, PEM.")
+@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The certificate's key, PEM.")
+@click.option("--insecure", is_flag=True, help="Let other machines in without TLS.")
+def serve(listen: str | None, port: int | None, tls_cert: Path | None, tls_key: Path | None, insecure: bool) -> None:
+    """Run the backend in this terminal, until Ctrl+C.
+
+    Other machines get in by --listen only, with a token of your own (PENTIMENTO_TOKEN) and a certificate.
+    """
     from .serving import run
 
-    run(listen, port)
+    run(listen, port, tls_cert, tls_key, insecure)
 
 
 for _command in (img2img, inpaint, txt2img, grid, fetch, prompt, styles, plugins):

@@ -29,6 +29,7 @@ def explain(error: BaseException) -> Failure:
     """What to tell of any exception that reached the top."""
     import click
 
+    from pentimento.jobs.disk import DiskFull, NotOurs
     from pentimento_shared.answers import BackendError, BackendProblem
     from pentimento_shared.settings import SettingError
 
@@ -45,6 +46,8 @@ def explain(error: BaseException) -> Failure:
     if isinstance(error, BackendProblem):
         return Failure(error.detail, WRONG_INPUT if error.status in (400, 413, 415, 422) else FAILED)
     if isinstance(error, BackendError):
+        return Failure(str(error))
+    if isinstance(error, (DiskFull, NotOurs)):
         return Failure(str(error))
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from pentimento import __version__
@@ -23,10 +25,16 @@ Pentimento {version} listens at {url}
   Ctrl+C ends the backend; what is not done goes on at its next start."""
 
 
-def run(listen: str | None, port: int | None) -> None:
+def run(listen: str | None, port: int | None, tls_cert: Path | None, tls_key: Path | None, insecure: bool) -> None:
     """Serves until Ctrl+C or SIGTERM. Raises Failure when the server cannot start."""
     usual = Options()
-    options = Options(listen or usual.listen, usual.port if port is None else port)
+    options = Options(
+        listen or usual.listen,
+        usual.port if port is None else port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure=insecure,
+    )
     try:
         serve(options, _say)
     except ServeError as error:
@@ -35,3 +43,5 @@ def run(listen: str | None, port: int | None) -> None:
 
 def _say(running: Running) -> None:
     click.echo(_NEXT.format(version=__version__, url=running.url, data=data_folder()))
+    if running.warning:
+        click.echo(f"\n{running.warning}", err=True)

@@ -22,6 +22,16 @@ class DiskFull(Exception):
         self.folder = folder
 
 
+class NotOurs(Exception):
+    """A folder that another user owns, or put in the place of ours: what is written there would be theirs."""
+
+    def __init__(self, folder: Path, owner: int) -> None:
+        super().__init__(
+            f"The folder {folder} belongs to another user (number {owner}), who could read and change everything in "
+            "it. Move it away, or make it yours."
+        )
+
+
 @contextmanager
 def room_in(folder: Path) -> Iterator[None]:
     """Turns the OSError of a full disk, a used-up quota or a file size limit into DiskFull."""
@@ -34,9 +44,18 @@ def room_in(folder: Path) -> Iterator[None]:
 
 
 def private_folder(folder: Path) -> Path:
-    """`folder`, made with its parents where missing, open to this user alone."""
+    """`folder`, made with its parents where missing, open to this user alone.
+
+    It may be a link of this user's own to a larger disk. Raises NotOurs when it, or the link, is somebody else's.
+    """
     folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-    if os.name == "posix" and folder.stat().st_mode & 0o077:
+    if os.name != "posix":
+        return folder
+    status = folder.stat()
+    for owner in (folder.lstat().st_uid, status.st_uid):
+        if owner != os.geteuid():
+            raise NotOurs(folder, owner)
+    if status.st_mode & 0o077:
         folder.chmod(PRIVATE_FOLDER)
     return folder
 

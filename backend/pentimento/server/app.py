@@ -37,6 +37,8 @@ def _guard() -> Response | None:
     problem = services().guard.check(request.path, headers)
     if problem is None:
         return None
+    if problem.status == 401:
+        services().gate.wrong_token(request.remote_addr or "")
     return problems.respond(problem, CHALLENGE if problem.status == 401 else None)
 
 

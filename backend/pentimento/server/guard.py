@@ -23,7 +23,8 @@ SECURITY_HEADERS: Final = {
 }
 """Sent with every answer. No CORS header is ever sent: no web page may read any of this."""
 
-_HTTP_PORT: Final = 80
+_USUAL_PORTS: Final = {"http": 80, "https": 443}
+"""The ports that a Host header leaves out."""
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,30 @@ class Guard:
 
     `hosts` are the Host headers that are ours, in lower case. `any_address`: the server listens on all
     interfaces, where every IP address with our `port` is ours too. A name never is: names can be rebound.
+    `scheme` is http or https.
     """
 
     hosts: frozenset[str]
     port: int
     token: str
     any_address: bool = False
+    scheme: str = "http"
 
     @classmethod
-    def of(cls, listen: str, port: int, token: str) -> Guard:
+    def of(cls, listen: str, port: int, token: str, scheme: str = "http") -> Guard:
         """The guard of a server that listens on that address and port."""
         names = {"127.0.0.1", "localhost", "[::1]", f"[{listen}]" if ":" in listen else listen.lower()}
-        hosts = {f"{name}:{port}" for name in names} | (names if port == _HTTP_PORT else set())
-        return cls(frozenset(hosts), port, token, any_address=listen in ("0.0.0.0", "::"))
+        hosts = {f"{name}:{port}" for name in names} | (names if port == _USUAL_PORTS[scheme] else set())
+        return cls(frozenset(hosts), port, token, listen in ("0.0.0.0", "::"), scheme)
 
     def check(self, path: str, headers: Mapping[str, str]) -> Problem | None:
         """Why a request is refused, None when it is not. `headers` has lower-case names."""
         host = headers.get("host", "").lower()
         if not self._ours(host):
             return _forbidden("Host", headers.get("host", ""), ", ".join(sorted(self.hosts)))
-        if "origin" in headers and headers["origin"].lower() != f"http://{host}":
-            return _forbidden("Origin", headers["origin"], f"http://{host}, or none at all")
+        own = f"{self.scheme}://{host}"
+        if "origin" in headers and headers["origin"].lower() != own:
+            return _forbidden("Origin", headers["origin"], f"{own}, or none at all")
         if path == HEALTH_PATH or self._authorized(headers.get("authorization", "")):
             return None
         detail = (

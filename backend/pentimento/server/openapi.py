@@ -99,8 +99,8 @@ def _with_problems(
     problems: tuple[int, ...],
     parameters: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Every operation may be refused by the guard, or meet a fault of ours."""
-    listed = {str(status): _PROBLEM for status in sorted({401, 403, 500, *problems})}
+    """Every operation may be refused by the guard and the limits, or meet a fault of ours."""
+    listed = {str(status): _PROBLEM for status in sorted({401, 403, 429, 500, *problems})}
     return {
         **about,
         **({"parameters": parameters} if parameters else {}),

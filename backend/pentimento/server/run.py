@@ -4,7 +4,6 @@ behind."""
 from __future__ import annotations
 
 import errno
-import ipaddress
 import json
 import logging
 import os
@@ -17,30 +16,33 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pentimento
 from pentimento import start_command
 from pentimento.engine.models import ModelLibrary
 from pentimento.jobs.blobs import Blobs
 from pentimento.jobs.clock import RetentionClock
-from pentimento.jobs.disk import DiskFull, private_folder, write_whole
+from pentimento.jobs.disk import DiskFull, NotOurs, private_folder, write_whole
 from pentimento.jobs.hub import Hub
 from pentimento.jobs.queue import Jobs
 from pentimento.jobs.retention import Retention
 from pentimento.jobs.schema import StoreTooNew
 from pentimento.jobs.store import Store
 from pentimento.jobs.supervisor import Supervisor
-from pentimento_shared.backend_start import PORT
-from pentimento_shared.places import data_folder, server_file, token_file
+from pentimento_shared.places import data_folder, server_file
 
 from . import logs
 from .app import create_app
+from .doors import DoorError, Options, secret, tls_front
 from .guard import HEALTH_PATH, Guard
 from .lock import FolderLock, Locked
 from .services import Services
-from .token import VARIABLE, TokenError, token
+from .token import TokenError
 from .transport import serve_on
+
+if TYPE_CHECKING:
+    from .tls import TlsFront
 
 _log = logging.getLogger(__name__)
 
@@ -54,26 +56,20 @@ _LOOK_S: Final = 1.0
 _DRAIN_S: Final = 3
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a user may choose. `port` 0 takes a free one."""
-
-    listen: str = "127.0.0.1"
-    port: int = PORT
-    log_level: int = logging.INFO
-
-
 _DEFAULTS: Final = Options()
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers now."""
+    """A server that answers now. `certificate` is the file of the one that it shows, None without TLS; `warning` says
+    what is dangerous about it, "" when nothing is."""
 
     url: str
     port: int
     pid: int
     log: Path
+    certificate: Path | None = None
+    warning: str = ""
 
 
 class ServeError(Exception):
@@ -106,7 +102,10 @@ def _start(options: Options, stack: ExitStack) -> Running:
         data = private_folder(data_folder())
         log = private_folder(data / "logs") / "server.log"
         stack.callback(_lock(data).release)
-        secret = _token(options)
+        token = secret(options, os.environ)
+        front = tls_front(options)
+        if front:
+            stack.callback(front.close)
         sock = stack.enter_context(_bind(options))
         logs.start(log, options.log_level)
         store = Store(data / "jobs.sqlite3")
@@ -117,21 +116,24 @@ def _start(options: Options, stack: ExitStack) -> Running:
         jobs = Jobs(store, hub, clock)
         supervisor = Supervisor(jobs, Retention(store, blobs, clock), blobs.folder, log.with_name("worker.log"))
         port = int(sock.getsockname()[1])
-        guard = Guard.of(options.listen, port, secret)
+        guard = Guard.of(options.listen, port, token, options.scheme)
         parts = Services(guard, jobs, hub, blobs, supervisor, ModelLibrary.standard())
-        running = Running(_url(options.listen, port), port, os.getpid(), log)
+        certificate = options.tls_cert and options.tls_cert.absolute()
+        running = Running(_url(options, port), port, os.getpid(), log, certificate, options.warning)
         _announce(running, stack)
-    _listen(sock, parts, log, stack)
+    _listen(sock, parts, log, front, stack)
     supervisor.start()
     stack.callback(supervisor.stop)
     stack.callback(hub.close)
     _log.info("server: Pentimento %s answers at %s", pentimento.__version__, running.url)
+    if running.warning:
+        _log.warning("server: %s", running.warning)
     return running
 
 
-def _listen(sock: socket.socket, parts: Services, log: Path, stack: ExitStack) -> None:
+def _listen(sock: socket.socket, parts: Services, log: Path, front: TlsFront | None, stack: ExitStack) -> None:
     """Answers requests from a thread of its own; at the end those that are begun get a few seconds."""
-    server = serve_on(sock, create_app(parts, str(log)), parts.guard)
+    server = serve_on(sock, create_app(parts, str(log)), parts.guard, parts.gate, front)
     threading.Thread(target=server.run, name="http", daemon=True).start()
 
     def drain() -> None:
@@ -165,13 +167,13 @@ def _reasons() -> Iterator[None]:
     """Whatever keeps the server from starting, as a ServeError."""
     try:
         yield
-    except (TokenError, StoreTooNew, DiskFull) as error:
+    except (DoorError, TokenError, StoreTooNew, DiskFull, NotOurs) as error:
         raise ServeError(str(error)) from error
     except sqlite3.DatabaseError as error:
         store = data_folder() / "jobs.sqlite3"
         raise ServeError(f"The job store {store} cannot be read ({error}). Move it away to start anew.") from error
-    except PermissionError as error:
-        raise ServeError(f"{error.filename} cannot be used: {error.strerror}. Check whose it is.") from error
+    except OSError as error:
+        raise ServeError(f"{error.filename} cannot be used: {error.strerror}. Check what and whose it is.") from error
 
 
 def _lock(data: Path) -> FolderLock:
@@ -183,24 +185,6 @@ def _lock(data: Path) -> FolderLock:
         except (OSError, ValueError, KeyError, TypeError):
             url = "an address that it has not announced yet"
         raise ServeError(f"Pentimento already runs at {url}.", EXIT_RUNNING) from error
-
-
-def _token(options: Options) -> str:
-    """The token. Raises ServeError for an address beyond this machine without a token set for it,
-    TokenError."""
-    if not _loopback(options.listen) and not os.environ.get(VARIABLE):
-        raise ServeError(
-            f"Listening on {options.listen} lets other machines in. Set the environment variable {VARIABLE} "
-            "to a token of your own to allow that, or leave --listen out."
-        )
-    return token(token_file(), os.environ)
-
-
-def _loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 @contextmanager
@@ -226,7 +210,7 @@ def _cannot_bind(options: Options, error: OSError) -> ServeError:
     if error.errno == errno.EADDRINUSE:
         version = _pentimento_at(options)
         if version is not None:
-            at = _url(options.listen, options.port)
+            at = _url(options, options.port)
             return ServeError(
                 f"Pentimento {version} already answers at {at}, for another folder. Use that one, or choose "
                 "another port: `serve --port N`.",
@@ -258,9 +242,9 @@ def _reachable(listen: str, port: int) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen), port
 
 
-def _url(listen: str, port: int) -> str:
-    host, _ = _reachable(listen, port)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(options: Options, port: int) -> str:
+    host, _ = _reachable(options.listen, port)
+    return f"{options.scheme}://[{host}]:{port}" if ":" in host else f"{options.scheme}://{host}:{port}"
 
 
 def _announce(running: Running, stack: ExitStack) -> None:
@@ -269,6 +253,8 @@ def _announce(running: Running, stack: ExitStack) -> None:
     path = server_file()
     private_folder(path.parent)
     facts = {"url": running.url, "pid": running.pid, "version": pentimento.__version__, "port": running.port}
+    if running.certificate:
+        facts["certificate"] = str(running.certificate)
     stack.callback(path.unlink, missing_ok=True)
     write_whole(path, json.dumps(facts).encode("utf-8"))
     start_command.remember()

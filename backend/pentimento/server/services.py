@@ -17,6 +17,7 @@ from pentimento.jobs.queue import Jobs
 from pentimento.jobs.supervisor import Supervisor
 
 from .guard import Guard
+from .limits import Gate
 
 KEY: Final = "pentimento"
 
@@ -41,6 +42,7 @@ class Services:
     supervisor: Supervisor
     library: ModelLibrary
     words: Words = field(default_factory=Words)
+    gate: Gate = field(default_factory=Gate)
 
 
 def services() -> Services:

@@ -22,6 +22,7 @@ from pentimento_shared.png_file import PngHeader
 from pentimento_shared.settings import SEED_END, Task, Value, check_task, did_you_mean, validate
 
 from . import strict_json
+from .limits import Gate
 from .problems import refuse
 from .uploads import MAX_FIELD, BoundedDraft, check_mask, check_picture
 
@@ -48,7 +49,7 @@ class _Region:
     context: Rect
 
 
-def read(request: Request, library: ModelLibrary, prompt_files: PromptFiles) -> Submission:
+def read(request: Request, library: ModelLibrary, prompt_files: PromptFiles, gate: Gate) -> Submission:
     """The job that a POST asks for; its pictures are blobs on disk. To be called under `Blobs.hold`.
 
     Of prompts that differ from picture to picture the first picture's are read; the engine reads all of them.
@@ -85,6 +86,7 @@ def read(request: Request, library: ModelLibrary, prompt_files: PromptFiles) -> 
         context=region.context if region else None,
         parent=parent,
         application=application,
+        client=gate.client(request.remote_addr or "", application),
     )
 
 

@@ -1,42 +1,79 @@
-"""waitress, with three things of ours: refusals before a body is kept, problem+json, and bounds on
+"""waitress, with four things of ours: refusals before a body is kept, problem+json, TLS, and bounds on
 everything."""
 
 from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Mapping
+import time
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from waitress.adjustments import Adjustments
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver, FixedStreamReceiver
-from waitress.server import BaseWSGIServer, create_server
-from waitress.task import ErrorTask
-from waitress.utilities import Error, RequestEntityTooLarge
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 from pentimento.jobs.problem import Problem
 
 from .guard import CHALLENGE, SECURITY_HEADERS, Guard
+from .limits import Gate
 from .problems import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from .tls import TlsFront
 
 THREADS: Final = 24
 """Of these at most hub.MOST_WAITERS wait for changes; the others are free to answer."""
 MAX_BODY: Final = (2 * 256 + 4) << 20
+RETRY_AFTER_S: Final = "5"
+"""Seconds, for those who asked too much."""
 _KEPT_IN_MEMORY: Final = 8 << 20
 
 
-def serve_on(sock: socket.socket, app: Any, guard: Guard) -> BaseWSGIServer:
-    """The waitress server of a bound socket. Its `asyncore` loop is not yet running: call `run()`."""
-    server = create_server(
-        app,
+_MAX_CONTROL_LINE: Final = 1 << 10
+_MAX_TRAILER: Final = 8 << 10
+"""Bytes of a chunk's first line and of what follows the last chunk. waitress itself sets no limit, and searches all of
+it again with every piece that comes: a line that never ends would stop the server for everybody."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """For whom the server waits. `headers_s`: seconds from a connection's or a request's first sign to the end of its
+    headers; `body_s` and `body_rate`: a body must after that many seconds have come at that many bytes/s on average.
+    `every_s`: seconds between two looks."""
+
+    headers_s: float = 20.0
+    body_s: float = 30.0
+    body_rate: float = 1024.0
+    every_s: float = 5.0
+
+
+PATIENCE: Final = Patience()
+
+
+def serve_on(
+    sock: socket.socket,
+    app: Any,
+    guard: Guard,
+    gate: Gate,
+    front: TlsFront | None = None,
+    patience: Patience = PATIENCE,
+) -> TcpWSGIServer:
+    """The waitress server of a bound socket, behind `front` where there is one. Its `asyncore` loop is not yet running:
+    call `run()`."""
+    settings = Adjustments(
         sockets=[sock],
         threads=THREADS,
         connection_limit=200,
         channel_timeout=60,
-        cleanup_interval=15,
+        cleanup_interval=patience.every_s,
         max_request_header_size=32 << 10,
         max_request_body_size=MAX_BODY,
         inbuf_overflow=_KEPT_IN_MEMORY,
@@ -45,49 +82,119 @@ def serve_on(sock: socket.socket, app: Any, guard: Guard) -> BaseWSGIServer:
         outbuf_high_watermark=1 << 30,
         ident="pentimento",
         clear_untrusted_proxy_headers=True,
+        url_scheme="https" if front else "http",
     )
-    assert isinstance(server, BaseWSGIServer)
-    server.channel_class = _channel(guard)
-    return server
+    return _Server(app, sock, settings, _channel(guard, gate), gate=gate, front=front, patience=patience)
 
 
-def _channel(guard: Guard) -> type[HTTPChannel]:
-    class Parser(_Parser):
-        vet = staticmethod(guard.check)
+class _Server(TcpWSGIServer):
+    """Lets in as many connections of an address as it may have, and parts from those that never come to an end."""
 
+    def __init__(
+        self,
+        app: Any,
+        sock: socket.socket,
+        settings: Adjustments,
+        channel: type[HTTPChannel],
+        *,
+        gate: Gate,
+        front: TlsFront | None,
+        patience: Patience,
+    ) -> None:
+        self.channel_class = channel
+        self._gate, self._front, self._patience = gate, front, patience
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(settings.threads)
+        kind = (sock.family, sock.type, sock.proto, sock.getsockname())
+        super().__init__(app, {}, True, sock, dispatcher=dispatcher, adj=settings, bind_socket=False, sockinfo=kind)
+
+    def accept(self) -> tuple[socket.socket, Any] | None:
+        found = super().accept()
+        if found is None:
+            return None
+        sock, address = found
+        most = self._gate.most_connections(address[0])
+        if most is not None and self._open(address[0]) >= most:
+            sock.close()
+            return None
+        return (self._front.adopt(sock) if self._front else sock), address
+
+    def set_socket_options(self, conn: socket.socket) -> None:
+        if self._front is None:  # the options are TCP's, and what the front hands on is a socket pair
+            super().set_socket_options(conn)
+
+    def _open(self, address: str) -> int:
+        return sum(channel.addr[0] == address for channel in self.active_channels.values())
+
+    def maintenance(self, now: float) -> None:
+        super().maintenance(now)
+        for channel in tuple(self.active_channels.values()):
+            if self._too_slow(channel, now):
+                channel.will_close = True
+
+    def _too_slow(self, channel: Any, now: float) -> bool:
+        """Whether a client sends its request so slowly that it only holds a connection."""
+        parser, patience = channel.request, self._patience
+        if parser is None:
+            silent = channel.last_activity == channel.creation_time
+            return silent and now - channel.creation_time > patience.headers_s
+        age = now - parser.born
+        if not parser.headers_finished:
+            return age > patience.headers_s
+        return age > patience.body_s and parser.taken < patience.body_rate * age
+
+
+def _channel(guard: Guard, gate: Gate) -> type[HTTPChannel]:
     class Channel(HTTPChannel):
-        parser_class = Parser
         error_task_class = _ProblemTask
+
+        def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Adjustments, map: Any = None) -> None:
+            self.parser_class = partial(_Parser, guard=guard, gate=gate, address=addr[0])
+            super().__init__(server, sock, addr, adj, map)
 
     return Channel
 
 
 class _Parser(HTTPRequestParser):
-    """Refuses a request with a body by its headers alone.
+    """Counts each request of an address, and refuses one with a body by its headers alone.
 
     The body is read into nothing all the same, so that the client, which sends first, gets to the answer.
     """
 
-    vet: Callable[[str, Mapping[str, str]], Problem | None]
-    _vetted = False
-    _refusal: Problem | None = None
+    def __init__(self, adj: Adjustments, guard: Guard, gate: Gate, address: str) -> None:
+        super().__init__(adj)
+        self._guard, self._gate, self._address = guard, gate, address
+        self._vetted = False
+        self._refusal: Problem | None = None
+        self.born = time.time()
+        self.taken = 0
 
     def received(self, data: bytes) -> int:
         count = super().received(data)
+        self.taken += count
         if self.headers_finished and not self._vetted:
             self._vetted = True
             self._look()
+        if isinstance(self.body_rcv, ChunkedReceiver) and _overlong(self.body_rcv):
+            self.error, self.completed = BadRequest("Chunked encoding with an overlong line"), True
         if self.completed and self._refusal is not None:
             self.error = _Refusal(self._refusal)
         return count
 
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # a length of thousands of digits, an address that is none
+            raise ParsingError("Header value invalid") from error
+
     def _look(self) -> None:
+        if self.empty:
+            return
+        self._refusal = self._gate.admit(self._address)
         too_large = isinstance(self.error, RequestEntityTooLarge)
         if not (self.chunked or self.content_length) or (self.error is not None and not too_large):
             return
-        headers = {name.lower().replace("_", "-"): value for name, value in self.headers.items()}
-        path: str = self.path  # pyright: ignore[reportAttributeAccessIssue] - its stub forgets it
-        self._refusal = self.vet(path, headers) or (_too_large() if too_large else None)
+        self._refusal = self._refusal or self._vet() or (_too_large() if too_large else None)
         if self._refusal is None:
             return
         self.error, self.completed = None, too_large or self.expect_continue
@@ -95,6 +202,18 @@ class _Parser(HTTPRequestParser):
         self.body_rcv = (
             ChunkedReceiver(_Nothing()) if self.chunked else FixedStreamReceiver(self.content_length, _Nothing())
         )
+
+    def _vet(self) -> Problem | None:
+        headers = {name.lower().replace("_", "-"): value for name, value in self.headers.items()}
+        path: str = self.path  # pyright: ignore[reportAttributeAccessIssue] - its stub forgets it
+        problem = self._guard.check(path, headers)
+        if problem is not None and problem.status == HTTPStatus.UNAUTHORIZED:
+            self._gate.wrong_token(self._address)
+        return problem
+
+
+def _overlong(receiver: ChunkedReceiver) -> bool:
+    return len(receiver.control_line) > _MAX_CONTROL_LINE or len(receiver.trailer) > _MAX_TRAILER
 
 
 class _Nothing(OverflowableBuffer):
@@ -128,6 +247,7 @@ class _ProblemTask(ErrorTask):
             ("Content-Type", CONTENT_TYPE),
             *SECURITY_HEADERS.items(),
             *challenge.items(),
+            *([("Retry-After", RETRY_AFTER_S)] if problem.status == HTTPStatus.TOO_MANY_REQUESTS else []),
         ]
         self.set_close_on_finish()
         self.content_length = len(body)

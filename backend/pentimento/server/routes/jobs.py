@@ -7,11 +7,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from pentimento.jobs.queue import JobView, KeyMisused
+from pentimento.jobs.problem import Problem
+from pentimento.jobs.queue import JobView, KeyMisused, TooManyWaiting
 
 from .. import submission
 from ..problems import Refused, refuse
 from ..services import services
+from ..transport import RETRY_AFTER_S
 
 blueprint = Blueprint("jobs", __name__)
 
@@ -25,9 +27,12 @@ def submit() -> Response:
     """Takes a job: 201 when it is new and on disk, 200 for a retry with the same Idempotency-Key."""
     parts = services()
     with parts.blobs.hold():
-        wanted = submission.read(request, parts.library, parts.words.files)
+        wanted = submission.read(request, parts.library, parts.words.files, parts.gate)
         try:
-            view, new = parts.jobs.submit(wanted)
+            view, new = parts.jobs.submit(wanted, parts.gate.most_waiting(request.remote_addr or ""))
+        except TooManyWaiting as error:
+            problem = Problem(429, str(error), allowed=f"{error.most} jobs in the queue")
+            raise Refused(problem, {"Retry-After": RETRY_AFTER_S}) from error
         except KeyMisused as error:
             detail = "This Idempotency-Key came before with another request. Take a new key for a new request."
             raise refuse(422, detail, "Idempotency-Key", str(error), "a key that was not used") from error
