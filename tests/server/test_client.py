@@ -281,12 +281,12 @@ def test_proxy_variables_and_netrc_do_not_count(
 
 def test_a_running_backend_is_found_by_its_files(server: ServerProcess) -> None:
     address = find_backend({"PENTIMENTO_HOME": str(server.home)})
-    assert address == (server.url, server.token)
+    assert address == (server.url, server.token, "")
 
 
 def test_a_token_in_the_environment_comes_first(server: ServerProcess) -> None:
     environ = {"PENTIMENTO_HOME": str(server.home), "PENTIMENTO_TOKEN": "other"}
-    assert find_backend(environ) == (server.url, "other")
+    assert find_backend(environ) == (server.url, "other", "")
 
 
 def test_no_backend_is_said_plainly(tmp_path: Path) -> None:

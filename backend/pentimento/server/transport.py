@@ -124,11 +124,15 @@ class _Server(TcpWSGIServer):
             super().set_socket_options(conn)
 
     def _open(self, address: str) -> int:
-        return sum(channel.addr[0] == address for channel in self.active_channels.values())
+        return sum(channel.addr[0] == address for channel in self._channels())
 
-    def maintenance(self, now: float) -> None:
-        super().maintenance(now)
-        for channel in tuple(self.active_channels.values()):
+    def _channels(self) -> list[Any]:
+        channels: Any = self.active_channels  # its stub calls it one channel; it is a mapping from descriptors
+        return list(channels.values())
+
+    def maintenance(self, now: float) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - its stub says int
+        super().maintenance(now)  # pyright: ignore[reportArgumentType]
+        for channel in self._channels():
             if self._too_slow(channel, now):
                 channel.will_close = True
 
@@ -149,7 +153,8 @@ def _channel(guard: Guard, gate: Gate) -> type[HTTPChannel]:
         error_task_class = _ProblemTask
 
         def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Adjustments, map: Any = None) -> None:
-            self.parser_class = partial(_Parser, guard=guard, gate=gate, address=addr[0])
+            parser: Any = partial(_Parser, guard=guard, gate=gate, address=addr[0])
+            self.parser_class = parser
             super().__init__(server, sock, addr, adj, map)
 
     return Channel
