@@ -37,6 +37,7 @@ from .request import Cancelled, Event, Notice, Preview, Progress, Request, Resul
 from .resample import mask_to_work, to_context, to_work
 from .samplers import Plan, make_plan, resolve_schedule, steps_to_run
 from .streaming import stream
+from .thrift import Thrift
 
 LOADED, ENCODED, SAMPLED = 0.1, 0.15, 0.92
 """Fractions of a job's whole progress at which loading, encoding and a picture's sampling end."""
@@ -60,6 +61,8 @@ class Engine:
         self.device = torch.device(_best_device() if device == "auto" else device)
         self._model: LoadedModel | None = None
         self._preview_map: Map | None = None
+        self.ran: dict[str, int] = {}
+        """Model id -> the largest area, px, at which it has made a picture."""
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -88,6 +91,15 @@ class Engine:
             self._model = load(info, self.device)
         return self._model
 
+    @property
+    def in_memory(self) -> LoadedModel | None:
+        """The model that the present job works with, once it is loaded."""
+        return self._model
+
+    def free_caches(self) -> None:
+        """Lets go of what the present job can do without."""
+        self._preview_map = None
+
     def preview_map(self, model: LoadedModel) -> Map:
         if self._preview_map is None:
             self._preview_map = preview_map(model)
@@ -109,12 +121,24 @@ class _Run:
         self._cancelled = cancelled
         self._job = plan_job(engine.library, engine.prompt_files, request)
         self._reached = 0.0
+        self._thrift = Thrift(
+            self._job.info,
+            self._job.layout.work,
+            model=lambda: engine.in_memory,
+            free_caches=engine.free_caches,
+            ran=engine.ran,
+            tell=lambda text: emit(Notice(text)),
+            check=self._check,
+        )
 
     def run(self) -> None:
-        last = self._make()
-        while self._job.pictures.stop < len(self._job.request.seeds):
-            self._job = next_loop(self._job, last)
+        try:
             last = self._make()
+            while self._job.pictures.stop < len(self._job.request.seeds):
+                self._job = next_loop(self._job, last)
+                last = self._make()
+        finally:
+            self._thrift.end()
 
     def _make(self) -> Result:
         """Makes the job's pictures; the last of them."""
@@ -123,11 +147,11 @@ class _Run:
             return [self._made(_unchanged(job, index)) for index in job.pictures][-1]
         self._stage(Progress("load", 0.0))
         self._tell_of_enlarging()
-        model = self._engine.model(job.info)
-        linear = self._engine.preview_map(model)
+        model = self._thrift.do("load", lambda: self._engine.model(job.info))
+        linear = self._thrift.do("load", lambda: self._engine.preview_map(model))
         self._stage(Progress("encode", LOADED))
         plan = self._plan(model)
-        source = self._source(model)
+        source = self._thrift.do("encode", lambda: self._source(model))
         # All are fitted before the first picture is made: a LoRA that does not fit stops the job as a whole.
         patches = [(pictures, fit(model, job.prompts[pictures.start].loras)) for pictures in job.alike]
         results: list[Result] = []
@@ -140,18 +164,28 @@ class _Run:
         self, model: LoadedModel, plan: Plan, source: Source | None, pictures: range, linear: Map
     ) -> Iterator[Result]:
         """Makes those pictures."""
-        conditions = self._conditions(model, plan, pictures)
+        conditions = self._thrift.do("encode", lambda: self._conditions(model, plan, pictures))
         # A CPU gains nothing from a batch, and alone each picture is the same to the last bit.
         together = 1 if model.device.type == "cpu" else self._job.together
         for first in range(pictures.start, pictures.stop, together):
             batch = range(first, min(first + together, pictures.stop))
-            latents = self._sample(model, plan, conditions, source, batch, linear)
+            latents = torch.cat(
+                self._thrift.in_parts(
+                    "sample", batch, lambda part: self._sample(model, plan, conditions, source, part, linear)
+                )
+            )
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, SAMPLED)))
-            decoded = decode_pictures(model, latents)
+            decoded = self._decoded(model, latents)
             self._check()
             for index, picture in zip(batch, decoded, strict=True):
                 yield self._made(_result(self._job, index, picture, model, plan))
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, 1.0)))
+
+    def _decoded(self, model: LoadedModel, latents: torch.Tensor) -> list[Float]:
+        parts = self._thrift.in_parts(
+            "decode", range(len(latents)), lambda part: decode_pictures(model, latents[part.start : part.stop])
+        )
+        return [picture for part in parts for picture in part]
 
     def _made(self, result: Result) -> Result:
         self._emit(result)

@@ -25,6 +25,10 @@ class EngineError(Exception):
         self.allowed = allowed
 
 
+class OutOfMemory(EngineError):
+    """Memory ran out, whatever was done to need less of it. `allowed` says what would fit."""
+
+
 class Cancelled(Exception):
     """The caller asked to stop; the engine is free for the next request."""
 

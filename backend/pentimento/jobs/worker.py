@@ -102,7 +102,7 @@ def _versions() -> dict[str, str]:
 def _outcome(engine: Engine, blobs: Blobs, channel: Channel, run: protocol.Run) -> protocol.Message:
     """Carries out one job; its last message. Returned, not sent, so that no traceback keeps the job's
     tensors alive."""
-    from pentimento.engine.request import Cancelled, EngineError
+    from pentimento.engine.request import Cancelled, EngineError, OutOfMemory
 
     try:
         request = wire.to_request(run.request, blobs)
@@ -112,6 +112,8 @@ def _outcome(engine: Engine, blobs: Blobs, channel: Channel, run: protocol.Run) 
     except Cancelled:
         channel.cancelled.discard(run.job)
         return protocol.Stopped(run.job, tuple(engine.loaded))
+    except OutOfMemory as error:
+        problem = Problem(507, error.detail, "Out of memory", allowed=error.allowed)
     except EngineError as error:
         problem = Problem(422, error.detail, field=error.field, value=error.value, allowed=error.allowed)
     except SettingError as error:

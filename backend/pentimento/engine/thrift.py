@@ -1,0 +1,113 @@
+"""One job's dealings with memory: what it gives up when memory runs out, and what it tells the artist in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import Final, TypeVar
+
+from pentimento_shared.geometry import Size
+
+from .interrupting import interruptible
+from .loading import LoadedModel
+from .memory import NoRungLeft, Rung, Tiles, climb_down, fitting
+from .models import ModelInfo
+from .offload import offload
+from .request import OutOfMemory, Stage
+
+T = TypeVar("T")
+
+TILED: Final = (
+    "Memory ran short, so the VAE worked tile by tile. The picture may differ by a hair from one made in one piece."
+)
+OFFLOADED: Final = "Memory ran short, so the model's parts took turns on the device: the same picture, more slowly."
+
+
+class Thrift:
+    """Does a job's work stage by stage, with less memory where it must be, and so that a cancel is soon obeyed.
+
+    `model` is the model in memory, if any. `ran` has the largest area (px) that each model has run at; it outlives the
+    job.
+    """
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        work: Size,
+        *,
+        model: Callable[[], LoadedModel | None],
+        free_caches: Callable[[], None],
+        ran: MutableMapping[str, int],
+        tell: Callable[[str], None],
+        check: Callable[[], None],
+    ) -> None:
+        self._info, self._work, self._ran = info, work, ran
+        self._model, self._free_caches, self._tell, self._check = model, free_caches, tell, check
+        self._together, self._alone = 1, False
+        self._tiles = Tiles()
+        self._rungs = (
+            Rung(("load", "encode", "sample", "decode"), self._free),
+            Rung(("sample", "decode"), self._one_by_one),
+            Rung(("encode", "decode"), self._tile, TILED),
+            Rung(("encode", "sample", "decode"), self._offload, OFFLOADED),
+        )
+
+    def do(self, stage: Stage, work: Callable[[], T]) -> T:
+        """`work()`, which must be such that it can be done again from its beginning. Raises OutOfMemory."""
+        try:
+            if stage == "sample":  # which looks for a cancel after each step
+                return climb_down(self._rungs, stage, work, self._tell)
+            with interruptible(self._check):
+                done = climb_down(self._rungs, stage, work, self._tell)
+        except NoRungLeft as error:
+            raise self._too_large(stage, error.reason) from None
+        if stage == "decode":
+            self._ran[self._info.id] = max(self._ran.get(self._info.id, 0), self._work.area)
+        return done
+
+    def in_parts(self, stage: Stage, batch: range, work: Callable[[range], T]) -> list[T]:
+        """`work` of all pictures of a batch at once, or of one after the other where memory does not allow that.
+
+        Raises OutOfMemory.
+        """
+        self._together = len(batch)
+        return self.do(stage, lambda: [work(part) for part in self._parts(batch)])
+
+    def _parts(self, batch: range) -> list[range]:
+        return [range(k, k + 1) for k in batch] if self._alone else [batch]
+
+    def end(self) -> None:
+        """Leaves the model as it was before the job."""
+        self._tiles.undo()
+
+    def _free(self) -> bool:
+        self._free_caches()
+        return True
+
+    def _one_by_one(self) -> bool:
+        if self._alone or self._together == 1:
+            return False
+        self._alone = True
+        return True
+
+    def _tile(self) -> bool:
+        model = self._model()
+        return model is not None and self._tiles.take(model.components["vae"], self._work)
+
+    def _offload(self) -> bool:
+        model = self._model()
+        # Elsewhere the device's memory is the machine's: there is no other place to wait in.
+        return model is not None and model.device.type in ("cuda", "xpu") and offload(model.components, model.device)
+
+    def _too_large(self, stage: Stage, reason: str) -> OutOfMemory:
+        name, work = self._info.id, self._work
+        if stage == "load":
+            detail = f"There is not enough memory for the model {name} ({reason})."
+            return OutOfMemory(f"{detail} Close other programs, or choose a smaller model.")
+        size = fitting(work, self._ran.get(name), self._info.multiple)
+        at = f"There is not enough memory to work at {work.width} x {work.height} px with {name} ({reason})."
+        if size is None:
+            return OutOfMemory(f"{at} Close other programs, or choose a smaller model.")
+        known = "has worked before" if self._ran.get(name, work.area) < work.area else "may fit"
+        shown = f"{size.width} x {size.height} px"
+        detail = f"{at} {shown} {known}: choose that size, or select a smaller part of the picture."
+        return OutOfMemory(detail, allowed=f"at most {shown}")
