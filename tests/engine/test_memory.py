@@ -132,7 +132,7 @@ def test_the_vae_works_in_tiles(fresh: Studio, picture: Callable[..., Pixels], h
 def test_tiles_are_hardly_to_be_seen(demo: LoadedModel, picture: Callable[..., Pixels]) -> None:
     """With weights that were trained; random ones know nothing of neighbourhood."""
     size, tiles, vae = Size(256, 256), Tiles(), demo.components["vae"]
-    source = to_array(picture(*size)).astype(np.float32) / 255
+    source = to_array(picture(*size)).astype(np.float32) / np.float32(255)
     with torch.inference_mode():
         latents = encode_picture(demo, source)
         (whole,) = decode_pictures(demo, latents)
@@ -205,8 +205,8 @@ def test_parts_that_take_turns_make_the_same_picture(fresh: Studio, picture: Cal
 def test_a_device_that_is_really_full(tiny_model: Path, tmp_path: Path) -> None:
     studio = Studio(Engine(ModelLibrary([tiny_model.parent]), device="cuda", prompt_files=PromptFiles.below(tmp_path)))
 
-    def run(side: int, **more: int) -> list[Event]:
-        return studio.events("txt2img", width=side, height=side, seeds=(1, 2, 3, 4), batch_size=4, **more)
+    def run(side: int) -> list[Event]:
+        return studio.events("txt2img", width=side, height=side, seeds=(1, 2, 3, 4), batch_size=4)
 
     small, large = run(64), run(256)
     torch.cuda.empty_cache()
