@@ -153,7 +153,9 @@ class _Run:
         plan = self._plan(model)
         source = self._thrift.do("encode", lambda: self._source(model))
         # All are fitted before the first picture is made: a LoRA that does not fit stops the job as a whole.
-        patches = [(pictures, fit(model, job.prompts[pictures.start].loras)) for pictures in job.alike]
+        patches = self._thrift.do(
+            "encode", lambda: [(pictures, fit(model, job.prompts[pictures.start].loras)) for pictures in job.alike]
+        )
         results: list[Result] = []
         for pictures, patch in patches:
             with patch.applied():
