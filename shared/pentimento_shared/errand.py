@@ -157,7 +157,7 @@ class Errand:
     def _fetch(self, job: Job, mask: Selected | None, form: Form | None) -> None:
         plan, kind, count = self._plan, composite_for(self._plan), len(job.seeds)
         layers = []
-        for k in range(count):
+        for k in range(count - 1 if plan.last_only else 0, count):
             which = f"picture {k + 1} of {count}" if count > 1 else "the picture"
             self._tell(phase="fetching", message=f"Fetching {which}.", progress=0.95 + 0.03 * k / count)
             png = self._line.ask_patiently(lambda client, k=k: client.image(job.id, k, kind), self._grace)
@@ -165,7 +165,7 @@ class Errand:
             del png
             self._check_cancelled()
         self.insertion = insertion(layers, plan)
-        self._tell(phase="inserting", message="Inserting the result.", progress=0.98)
+        self._tell(phase="inserting", message="Inserting the result.", progress=0.98, seeds=job.seeds[-len(layers) :])
 
     @property
     def _grace(self) -> float:

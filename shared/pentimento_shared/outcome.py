@@ -11,6 +11,7 @@ from .layer_record import LayerRecord
 from .pixel_form import Form, fitted, split_alpha
 from .pixels import Pixels, decode_png, read_png_text
 from .plans import Plan
+from .prompt_matrix import parts
 from .recipe import PNG_KEY, Recipe, RecipeError
 
 _LONGEST_NAME: Final = 40
@@ -40,14 +41,38 @@ def new_layer(png: bytes, plan: Plan, job: str, mask: Selected | None, form: For
     if form is not None:
         pixels = fitted(pixels, form)
     record = LayerRecord(recipe, plan.source, plan.bare, plan.place, mask and mask.png, job)
-    name = f"{_shortened(recipe)} ({recipe.seed})"
-    return NewLayer(name, pixels, plan.place, shown, record.to_json())
+    return NewLayer(_name(recipe), pixels, plan.place, shown, record.to_json())
 
 
 def insertion(layers: Sequence[NewLayer], plan: Plan) -> Insertion:
-    """All layers of a job, above what they were made from; several in a group."""
-    group = f"{layers[0].name.rpartition(' (')[0]} ({len(layers)} pictures)" if len(layers) > 1 else ""
-    return Insertion(tuple(layers), plan.above, plan.canvas, group)
+    """All layers of a job, above what they were made from; several in a group, a loopback's last loop on top."""
+    if len(layers) == 1:
+        return Insertion(tuple(layers), plan.above, plan.canvas)
+    looped = int(plan.settings.get("loops", 1)) > 1
+    group = f"{shortened(str(plan.settings.get('prompt', '')))} ({len(layers)} {'loops' if looped else 'pictures'})"
+    return Insertion(tuple(reversed(layers)) if looped else tuple(layers), plan.above, plan.canvas, group)
+
+
+def shortened(prompt: str) -> str:
+    """A prompt as part of a layer's name."""
+    words = " ".join(prompt.split())
+    if len(words) <= _LONGEST_NAME:
+        return words or "Pentimento"
+    return words[: _LONGEST_NAME - 1].rstrip() + "…"
+
+
+def _name(recipe: Recipe) -> str:
+    """What sets the picture apart from others of its job."""
+    if recipe.loop:
+        return f"loop {recipe.loop} of {recipe.settings['loops']}, strength {recipe.start:.3g} ({recipe.own_seed})"
+    prompt = str(recipe.settings["prompt"])
+    if recipe.written.get("prompt_matrix"):
+        written = str(recipe.written.get("prompt", prompt))
+        first, end = parts(written)[0]
+        own = prompt.removeprefix(written[first:end]).strip(" ,\n")
+        return f"{shortened(own or prompt)} ({recipe.seed})"
+    varied = f", variation {recipe.settings['variation_seed']}" if recipe.settings["variation_strength"] else ""
+    return f"{shortened(prompt)} ({recipe.seed}{varied})"
 
 
 def _recipe(png: bytes) -> Recipe:
@@ -55,10 +80,3 @@ def _recipe(png: bytes) -> Recipe:
     if text is None:
         raise RecipeError("The backend sent a picture without its recipe.")
     return Recipe.from_json(text)
-
-
-def _shortened(recipe: Recipe) -> str:
-    words = " ".join(str(recipe.settings["prompt"]).split())
-    if len(words) <= _LONGEST_NAME:
-        return words or "Pentimento"
-    return words[: _LONGEST_NAME - 1].rstrip() + "…"

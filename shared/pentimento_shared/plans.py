@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from .document import Document, DocumentError, Layer
@@ -19,6 +19,17 @@ Reading = Literal["layer", "canvas", "nothing"]
 
 LEAST_SIDE: Final = 8
 """The backend takes no picture with a shorter side, px."""
+ONE_PICTURE: Final[Mapping[str, Value]] = {
+    "batch_size": 1,
+    "batch_count": 1,
+    "prompt_matrix": False,
+    "loops": 1,
+    "last_loop": 0,
+    "variation_strength": 0.0,
+}
+"""What makes a job one picture of its seed alone."""
+_PLACELESS: Final = ("prompt", "model", "sampling", "seed", "loopback")
+"""Groups of settings that have no part in what of a document is read."""
 _ROWS: Final = {row.name: row for row in SETTINGS}
 
 
@@ -39,7 +50,8 @@ class Plan:
     The picture is read from `reads` (the layer `source`, `bare` of its masks or not) in `place`. The mask is that of
     `masked_by` in `place`, else the grey PNG `mask`. `above` is the layer that the result goes above; when it is
     `anchored` the result has no place without it. `canvas` is the document's size. `expected` is the SHA-256 that the
-    picture's levels must have, None when any will do.
+    picture's levels must have, None when any will do. With `last_only` the result is the last of the job's pictures:
+    the others lead to it.
     """
 
     task: Task
@@ -56,6 +68,7 @@ class Plan:
     region: Mapping[str, Any] | None = None
     parent: str | None = None
     expected: str | None = None
+    last_only: bool = False
 
     @property
     def reshapes_selection(self) -> bool:
@@ -75,6 +88,24 @@ def plan_start(document: Document, order: Order) -> Plan:
     return _img2img(document, settings, order.source, layer)
 
 
+def plan_variants(document: Document, order: Order, variants: Sequence[Mapping[str, Value]]) -> tuple[Plan, ...]:
+    """The plan of each of an order's variants, their complete settings in `variants`; of each the last picture counts.
+
+    The document is asked only where variants differ in what is read of it. Raises as plan_start does.
+    """
+    planned: dict[object, Plan] = {}
+    plans: list[Plan] = []
+    for settings in variants:
+        key = tuple((name, settings[name]) for name in sorted(settings) if _ROWS[name].group not in _PLACELESS)
+        if key not in planned:
+            planned[key] = plan_start(document, Order(order.task, settings, order.source))
+        like = planned[key]
+        size = {name: like.settings[name] for name in ("width", "height") if order.task == "txt2img"}
+        own = {**_settings_of(order.task, settings), **size}
+        plans.append(replace(like, settings=own, last_only=True))
+    return tuple(plans)
+
+
 def plan_refine(document: Document, changes: Mapping[str, Value], id: str | None) -> Plan:
     """The plan that takes a result layer as its source. Raises DocumentError, SettingError, RecipeError."""
     _check_document(document)
@@ -85,7 +116,7 @@ def plan_refine(document: Document, changes: Mapping[str, Value], id: str | None
         raise DocumentError(f"The layer {layer.name} is empty: there is nothing to refine.")
     task: Task = "img2img" if record.recipe.task == "txt2img" else record.recipe.task
     # The layer's own mask has been grown and feathered already.
-    fresh: dict[str, Value] = {"seed": -1, "batch_size": 1, "batch_count": 1, "grow": 0, "feather": 0}
+    fresh: dict[str, Value] = {"seed": -1, **ONE_PICTURE, "grow": 0, "feather": 0}
     settings = _settings_of(task, {**record.recipe.settings, **fresh, **changes})
     place = _checked(_at_least(_moved(record.place, layer.bounds)))
     mask = record.mask if place.size == record.place.size else None
@@ -138,6 +169,7 @@ def plan_redo(document: Document, id: str | None) -> Plan:
         region=_region(recipe.canvas, recipe.context) if recipe.task == "inpaint" else None,
         parent=recipe.parent,
         expected=recipe.source,
+        last_only=True,
     )
 
 

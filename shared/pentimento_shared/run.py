@@ -21,9 +21,9 @@ BUDGET_S: Final = 0.025
 """Seconds of one step() beyond which no further piece of work is begun, going by the longest piece so far."""
 CANCEL_S: Final = 5.0
 """Seconds that a cancel waits for the backend; after that it is told in the background."""
-_WAIT: Final = True
+WAIT: Final = True
 """What a life yields when there is nothing to do until the next tick; None is between two pieces of work."""
-_Life = Generator[bool | None, None, None]
+Life = Generator[bool | None, None, None]
 
 
 class Run:
@@ -35,7 +35,7 @@ class Run:
         self._document = document
         self._document_id = document.id
         self._name = name
-        self._life: _Life | None = None
+        self._life: Life | None = None
         self._errand: Errand | None = None
         self._insertion: Insertion | None = None
         self._inserting = False
@@ -101,7 +101,7 @@ class Run:
         self._life = self._insert_elsewhere(self._insertion)
         self._tell(phase="inserting", message="Inserting the result.")
 
-    def _advance(self, life: _Life) -> bool:
+    def _advance(self, life: Life) -> bool:
         """Takes one piece of the run's life; returns whether there is nothing more to do for now."""
         try:
             return bool(next(life))
@@ -125,7 +125,7 @@ class Run:
         kept = "The result is kept and can be inserted into the document that is in front."
         self._tell(phase="kept", message=f"{sentence} {kept}", away=False)
 
-    def _live(self, connect: Callable[[], Client], application: str, plan: Plan) -> _Life:
+    def _live(self, connect: Callable[[], Client], application: str, plan: Plan) -> Life:
         gathered = yield from gather(self._document, plan)
         self._errand = Errand(connect, application, plan, gathered)
         del gathered  # the errand lets its pixels go as soon as they are packed
@@ -134,7 +134,7 @@ class Run:
             self._listen(self._errand)
             if self._status.over:
                 return
-            yield _WAIT
+            yield WAIT
         self._insertion = self._errand.insertion
         self._listen(self._errand)
         self._errand = None
@@ -161,11 +161,11 @@ class Run:
         else:
             self._tell(message="Cancelling." if silence is None else "Cancelling: the backend does not answer yet.")
 
-    def _insert(self, insertion: Insertion, anchored: bool) -> _Life:
+    def _insert(self, insertion: Insertion, anchored: bool) -> Life:
         document = self._document
         while not (reason := self._misplaced(insertion, anchored)) and not document.idle():
             self._tell(message="The result is here; it appears when your stroke is done.")
-            yield _WAIT
+            yield WAIT
         if reason:
             self._keep(reason)
             return
@@ -194,7 +194,7 @@ class Run:
             return f"The layer that the result belongs to is no longer in {self._name}."
         return ""
 
-    def _insert_elsewhere(self, insertion: Insertion) -> _Life:
+    def _insert_elsewhere(self, insertion: Insertion) -> Life:
         document = self._document
         if problem := document.problem():
             raise DocumentError(problem)
@@ -220,12 +220,12 @@ def _fitted(insertion: Insertion, form: Form) -> Generator[bool | None, None, In
     thread = threading.Thread(target=work, name="pentimento-fit", daemon=True)
     thread.start()
     while thread.is_alive():
-        yield _WAIT
+        yield WAIT
     return replace(insertion, layers=tuple(layers))
 
 
 def _done(status: Status) -> str:
-    seeds = ", ".join(map(str, status.seeds))
+    seeds = ", ".join(map(str, dict.fromkeys(status.seeds)))
     what = "The result is" if len(status.seeds) == 1 else f"{len(status.seeds)} results are"
     return f"{what} in the layer list (seed {seeds})."
 
