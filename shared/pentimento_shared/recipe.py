@@ -141,6 +141,7 @@ class Recipe:
             **self._variation(),
             **({} if settings["clip_skip"] == 1 else {"Clip skip": settings["clip_skip"]}),
             **({} if self.task != "inpaint" else {"Mask blur": settings["feather"]}),
+            **_unless_usual("Conditional mask weight", settings.get("inpainting_mask_weight"), 1),
             "RNG": "CPU",
             "Version": self.software,
         }
@@ -149,6 +150,11 @@ class Recipe:
             lines.append(f"Negative prompt: {settings['negative_prompt']}")
         lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in pairs.items() if value != ""))
         return "\n".join(lines)
+
+
+def _unless_usual(key: str, value: Value | None, usual: Value) -> dict[str, Value]:
+    """The pair, or nothing where a reader would take that value anyway."""
+    return {} if value is None or value == usual else {key: value}
 
 
 _SHAPES: Final[Mapping[str, type]] = {"size": Size, "work_size": Size, "canvas": Size, "context": Rect}
@@ -213,6 +219,7 @@ _FROM_INFOTEXT: Final[Mapping[str, tuple[str, type]]] = {
     "Denoising strength": ("strength", float),
     "Clip skip": ("clip_skip", int),
     "Mask blur": ("feather", int),
+    "Conditional mask weight": ("inpainting_mask_weight", float),
 }
 
 

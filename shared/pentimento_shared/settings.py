@@ -434,6 +434,19 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         tasks=("inpaint",),
     ),
     Setting(
+        name="inpainting_mask_weight",
+        label="Inpainting conditioning mask strength",
+        help="How much of what is selected an inpainting model does not see: at 0 it sees all of it."
+        " Does nothing with other models.",
+        kind="number",
+        default=1.0,
+        group="inpaint",
+        minimum=0,
+        maximum=1,
+        step=0.05,
+        tasks=("inpaint",),
+    ),
+    Setting(
         name="color_match",
         label="Color match",
         help="Bring the result's colours to those of the kept surroundings (inpaint) or of the source (img2img).",

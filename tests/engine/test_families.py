@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpaint import (
+    StableDiffusionXLInpaintPipeline,
+)
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
 from pentimento.engine.arrays import to_array, to_pixels
 from pentimento.engine.coding import latent_factor
 from pentimento.engine.compose import composite
+from pentimento.engine.conditioning import is_inpainting
 from pentimento.engine.denoise import Source, denoise
 from pentimento.engine.engine import Engine
 from pentimento.engine.families.family import Told
@@ -29,7 +34,7 @@ from pentimento_shared.recipe import Recipe
 from tests.engine.conftest import Studio
 from tests.family_models import MAKERS, build
 
-NAMES = tuple(name for name in MAKERS if "inpaint" not in name)
+NAMES = tuple(MAKERS)
 PROMPT = "a lake, the sky and an old house"
 SMALL = {"width": 64, "height": 64}
 SIDE = 16
@@ -110,14 +115,18 @@ def ours(model: LoadedModel, files: PromptFiles, source: Source | None, **how: A
     plan = make_plan(scale, how["sampler"], how["schedule"], how["steps"], how["strength"])
     encoder = Encoder(model, how.get("clip_skip", 1), plan.count)
     conditions = encoder.conditions(PromptReader(files).read(texts, 0), how["cfg_scale"])
+    channels = model.components["vae"].config.latent_channels
+    # An inpainting model is shown that all is masked.
+    unseen = torch.cat([torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, channels, SIDE, SIDE)], dim=1)
+    seen = how.get("seen", unseen if is_inpainting(model) else None)
     size = Size(SIDE * latent_factor(model), SIDE * latent_factor(model))
     return denoise(
         model,
         plan,
         conditions=[conditions] * len(how["seeds"]),
-        told=Told(size, how["cfg_scale"], how.get("distilled", 0.0), how.get("seen")),
+        told=Told(size, how["cfg_scale"], how.get("distilled", 0.0), seen),
         seeds=[Seed(seed) for seed in how["seeds"]],
-        latent_shape=(model.components["vae"].config.latent_channels, SIDE, SIDE),
+        latent_shape=(channels, SIDE, SIDE),
         source=source,
         on_step=lambda step: None,
     )
@@ -195,3 +204,78 @@ def test_more_strength_is_more_change(models, name):
         for strength in (0.02, 0.2, 0.5, 0.8)
     ]
     assert changes == sorted(changes)
+
+
+@pytest.mark.parametrize("name", ["sd15-inpaint", "sdxl-inpaint"])
+def test_an_inpainting_model_sees_what_is_kept_and_the_mask(models, picture, name):
+    studio, how = models(name), {"model": name, "prompt": PROMPT, "steps": 2, "context": "canvas", "cfg_scale": 1}
+    model = loaded(studio, name)
+    mask = np.zeros((64, 64, 1), np.uint8)
+    mask[:, 32:] = 255
+    source = to_array(picture(64, 64))
+    seen: list[torch.Tensor] = []
+    hook = model.components["unet"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+
+    def shown(changed: np.ndarray, **more: object) -> torch.Tensor:
+        seen.clear()
+        studio.results("inpaint", to_pixels(changed), to_pixels(mask), strength=0.9, **how, **more)
+        return seen[0][:, 4:]
+
+    try:
+        plain = shown(source)
+        hidden = source.copy()
+        hidden[:, 32:] = 7
+        assert torch.equal(shown(hidden), plain)
+        assert not torch.equal(shown(255 - source), plain)
+        assert (plain[0, 0, :, :8] == 0).all()
+        assert (plain[0, 0, :, 8:] == 1).all()
+        # At 0 it sees everything; in between, something between.
+        assert not torch.equal(shown(hidden, inpainting_mask_weight=0), shown(source, inpainting_mask_weight=0))
+        halves = [shown(source, inpainting_mask_weight=weight)[0, 1:] for weight in (0, 0.5, 1)]
+        assert not torch.equal(halves[1], halves[0])
+        assert not torch.equal(halves[1], halves[2])
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize(("name", "without"), [("sd15", True), ("sdxl", True), ("sd15-inpaint", False)])
+def test_what_does_nothing_with_a_model_is_said(models, name, without):
+    info = models(name).engine.library.get(name)
+    assert ("inpainting_mask_weight" in info.without) == without
+    assert info.to_json()["without"] == list(info.without)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", ["sd15-inpaint", "sdxl-inpaint"])
+def test_inpainting_models_are_asked_as_diffusers_asks_them(models, picture, name):
+    studio = models(name)
+    model = loaded(studio, name)
+    euler: Any = EulerDiscreteScheduler.from_config(model.components["scheduler"].config, timestep_spacing="linspace")
+    cls = {"sd15-inpaint": StableDiffusionInpaintPipeline, "sdxl-inpaint": StableDiffusionXLInpaintPipeline}[name]
+    pipeline = cls(**{**model.components, "scheduler": euler})
+    noise = noise_for([Seed(7)], (4, SIDE, SIDE))[0]
+    image = torch.from_numpy(to_array(picture(64, 64)).copy()).permute(2, 0, 1)[None] / 255
+    mask = torch.zeros((1, 1, 64, 64))
+    mask[..., 32:] = 1
+    masked = image * 2 - 1
+    masked = model.components["vae"].encode(masked * (1 - mask)).latent_dist.mode()
+    masked = masked * model.components["vae"].config.scaling_factor
+    euler.set_timesteps(4)
+    sigma = float(euler.sigmas[0])
+    theirs = pipeline(
+        PROMPT,
+        negative_prompt="fog",
+        image=image,
+        mask_image=mask,
+        masked_image_latents=masked,
+        strength=1.0,
+        num_inference_steps=4,
+        guidance_scale=3.0,
+        height=64,
+        width=64,
+        latents=noise * (1 + sigma**2) ** 0.5 / sigma,
+        output_type="latent",
+    ).images
+    seen = torch.cat([mask[..., ::4, ::4], masked], dim=1)
+    mine = ours(model, studio.engine.prompt_files, None, seen=seen)
+    assert (mine - theirs).abs().max() < 1e-3 * theirs.std()

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from .arrays import Float, from_float, from_rgb, to_array, to_pixels
 from .canvas import Canvas
 from .coding import decode_pictures, encode_picture, latent_factor
 from .color import matched, ring_around
+from .conditioning import tell
 from .denoise import Source, Step, denoise
 from .extras.patching import fit
 from .families.family import Told
@@ -112,6 +114,14 @@ def _best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+class _Common(NamedTuple):
+    """What all pictures of a job have in common."""
+
+    plan: Plan
+    told: Told
+    source: Source | None
+
+
 class _Run:
     """One request on its way through load, encode, sample and decode."""
 
@@ -148,10 +158,9 @@ class _Run:
         self._stage(Progress("load", 0.0))
         self._tell_of_enlarging()
         model = self._thrift.do("load", lambda: self._engine.model(job.info))
-        linear = self._thrift.do("load", lambda: self._engine.preview_map(model))
+        self._thrift.do("load", lambda: self._engine.preview_map(model))
         self._stage(Progress("encode", LOADED))
-        plan = self._plan(model)
-        source = self._thrift.do("encode", lambda: self._source(model))
+        common = self._thrift.do("encode", lambda: self._common(model))
         # All are fitted before the first picture is made: a LoRA that does not fit stops the job as a whole.
         patches = self._thrift.do(
             "encode", lambda: [(pictures, fit(model, job.prompts[pictures.start].loras)) for pictures in job.alike]
@@ -159,28 +168,29 @@ class _Run:
         results: list[Result] = []
         for pictures, patch in patches:
             with patch.applied():
-                results.extend(self._painted(model, plan, source, pictures, linear))
+                results.extend(self._painted(model, common, pictures))
         return results[-1]
 
-    def _painted(
-        self, model: LoadedModel, plan: Plan, source: Source | None, pictures: range, linear: Map
-    ) -> Iterator[Result]:
+    def _common(self, model: LoadedModel) -> _Common:
+        job, source = self._job, self._source(model)
+        told = tell(model, job.request.settings, job.canvas, job.layout, blank=source is None)
+        return _Common(self._plan(model), told, source)
+
+    def _painted(self, model: LoadedModel, common: _Common, pictures: range) -> Iterator[Result]:
         """Makes those pictures."""
-        conditions = self._thrift.do("encode", lambda: self._conditions(model, plan, pictures))
+        conditions = self._thrift.do("encode", lambda: self._conditions(model, common.plan, pictures))
         # A CPU gains nothing from a batch, and alone each picture is the same to the last bit.
         together = 1 if model.device.type == "cpu" else self._job.together
         for first in range(pictures.start, pictures.stop, together):
             batch = range(first, min(first + together, pictures.stop))
             latents = torch.cat(
-                self._thrift.in_parts(
-                    "sample", batch, lambda part: self._sample(model, plan, conditions, source, part, linear)
-                )
+                self._thrift.in_parts("sample", batch, lambda part: self._sample(model, common, conditions, part))
             )
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, SAMPLED)))
             decoded = self._decoded(model, latents)
             self._check()
             for index, picture in zip(batch, decoded, strict=True):
-                yield self._made(_result(self._job, index, picture, model, plan))
+                yield self._made(_result(self._job, index, picture, model, common.plan))
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, 1.0)))
 
     def _decoded(self, model: LoadedModel, latents: torch.Tensor) -> list[Float]:
@@ -256,13 +266,11 @@ class _Run:
     def _sample(
         self,
         model: LoadedModel,
-        plan: Plan,
+        common: _Common,
         conditions: Mapping[int, Conditions],
-        source: Source | None,
         batch: range,
-        linear: Map,
     ) -> torch.Tensor:
-        settings, layout = self._job.request.settings, self._job.layout
+        layout, linear = self._job.layout, self._engine.preview_map(model)
         width, height = self._latents(model)
         shown = time.monotonic()
 
@@ -275,15 +283,15 @@ class _Run:
                 for index, latents in zip(batch, step.denoised, strict=True):
                     self._emit(Preview(index, render_preview(latents, linear, layout)))
 
-        self._stage(Progress("sample", self._fraction(batch.start, batch.stop, ENCODED), 0, plan.count))
+        self._stage(Progress("sample", self._fraction(batch.start, batch.stop, ENCODED), 0, common.plan.count))
         return denoise(
             model,
-            plan,
+            common.plan,
             conditions=[conditions[index] for index in batch],
-            told=Told(layout.work, float(settings["cfg_scale"])),
+            told=common.told,
             seeds=[seed_of(self._job.request, index) for index in batch],
             latent_shape=(model.components["vae"].config.latent_channels, height, width),
-            source=source,
+            source=common.source,
             on_step=on_step,
         )
 

@@ -13,8 +13,14 @@ from pentimento_shared.settings import Value
 Configs = Mapping[str, Mapping[str, Any]]
 """A diffusers folder's config.json files by component; "scheduler" is scheduler_config.json."""
 
+INPAINTING_CHANNELS: Final = 9
+"""Input channels of a UNet for inpainting: latents, a mask, and the latents of the masked picture."""
 PX: Final = 8
 """All work pictures are a multiple of this, px."""
+
+
+ONLY_INPAINTING: Final = ("inpainting_mask_weight",)
+"""Rows of the settings table that do nothing with any other model."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,9 @@ def _unet_facts(family: str, configs: Configs, limits: Mapping[str, float]) -> F
     factor = _factor(configs)
     side = int(unet["sample_size"]) * factor
     multiple = math.lcm(PX, factor * 2 ** (len(unet["block_out_channels"]) - 1))
-    return Facts(family, Size(side, side), multiple, limits=limits)
+    inpainting = int(unet.get("in_channels", 4)) == INPAINTING_CHANNELS
+    without = () if inpainting else ONLY_INPAINTING
+    return Facts(family, Size(side, side), multiple, limits=limits, without=without)
 
 
 def _factor(configs: Configs) -> int:
@@ -69,6 +77,8 @@ _SDXL: Final = Reader(("unet", "vae", "text_encoder", "text_encoder_2"), _sdxl)
 
 PIPELINES: Final[Mapping[str, Reader]] = {
     "StableDiffusionPipeline": _SD,
+    "StableDiffusionInpaintPipeline": _SD,
     "StableDiffusionXLPipeline": _SDXL,
+    "StableDiffusionXLInpaintPipeline": _SDXL,
 }
 """Pipeline class of a model_index.json -> how its folder is read."""
