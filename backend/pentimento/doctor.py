@@ -69,6 +69,7 @@ def examine(full: bool = False) -> Iterator[Finding]:
     yield from models()
     yield token(token_file())
     yield server(backend)
+    yield logs(data_folder() / "logs")
     yield from plugins()
 
 
@@ -214,6 +215,15 @@ def server(backend: Running | None) -> Finding:
         text = f"port {PORT} is taken by another program; start with `serve --port N`"
         return Finding(WARN, "backend", text)
     return Finding(NOTE, "backend", f"not running; port {PORT} is free")
+
+
+def logs(folder: Path) -> Finding:
+    """Where the logs are, and how large."""
+    found = sorted(folder.glob("*.log*"))
+    if not found:
+        return Finding(NOTE, "logs", f"none yet; they will be in {folder}")
+    size = sum(file.stat().st_size for file in found) / 1e6
+    return Finding(OK, "logs", f"{folder} ({size:.1f} MB: {', '.join(file.name for file in found)})")
 
 
 def plugins() -> Iterator[Finding]:

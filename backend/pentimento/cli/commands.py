@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -14,6 +14,9 @@ from .grid import grid
 from .jobs import fetch, img2img, inpaint, txt2img
 from .plugins import plugins
 from .prompts import prompt, styles
+
+_HERE: Final = Path()
+"""`--bundle` without a file: a name with the time, in the present folder."""
 
 
 class _InOrder(click.Group):
@@ -130,7 +133,15 @@ def info(file: Path, as_json: bool) -> None:
 @cli.command()
 @click.option("--full", is_flag=True, help="Also load torch and ask it for its device (some seconds).")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(full: bool, as_json: bool) -> int:
+@click.option(
+    "--bundle",
+    is_flag=False,
+    flag_value=_HERE,
+    type=click.Path(path_type=Path),
+    metavar="[FILE]",
+    help="Pack logs, versions and findings into a zip, for whoever helps: no pictures, prompts or tokens.",
+)
+def doctor(full: bool, as_json: bool, bundle: Path | None) -> int:
     """Look whether everything is in place.
 
     Says what to do where something is not; the exit code is 1 then.
@@ -138,6 +149,11 @@ def doctor(full: bool, as_json: bool) -> int:
     from pentimento.doctor import FAIL, examine
 
     findings = list(examine(full))
+    if bundle is not None:
+        from pentimento.diagnosis import pack
+
+        packed = pack(findings, None if bundle == _HERE else bundle)
+        click.echo(f"packed {packed}: logs, versions and findings, without pictures, prompts and tokens", err=True)
     if as_json:
         _print_json([finding._asdict() for finding in findings])
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,9 +130,29 @@ class Worker:
             _log.debug("worker %d is gone while it is written to", self.pid)
 
 
+def bound_log(path: Path) -> None:
+    """Empties a log that has grown too long, keeping what it held under another name where there is room for it.
+
+    The worker that writes it goes on at its new end: it has the file open for appending.
+    """
+    try:
+        if path.stat().st_size <= _LONGEST_LOG:
+            return
+    except FileNotFoundError:
+        return
+    old = path.with_suffix(".log.1")
+    try:
+        old.unlink(missing_ok=True)
+        with os.fdopen(open_private(old), "wb") as kept, path.open("rb") as log:
+            log.seek(-_LONGEST_LOG, os.SEEK_END)
+            shutil.copyfileobj(log, kept)
+    except OSError as error:
+        _log.warning("the old part of %s is not kept: %s", path.name, error)
+    os.truncate(path, 0)
+
+
 def _log_file(path: Path) -> BinaryIO:
-    if path.exists() and path.stat().st_size > _LONGEST_LOG:
-        path.replace(path.with_suffix(".log.1"))
+    bound_log(path)
     if not path.exists():
         os.close(open_private(path))
     return path.open("ab")

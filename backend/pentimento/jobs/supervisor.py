@@ -17,7 +17,7 @@ from pentimento_shared.geometry import Rect
 from . import protocol, wire
 from .disk import DiskFull
 from .problem import Problem
-from .process import Ended, Report, Worker
+from .process import Ended, Report, Worker, bound_log
 from .queue import Jobs
 from .records import ImageRecord
 from .retention import Retention
@@ -187,6 +187,7 @@ class Supervisor:
                 self._worker.send(protocol.Cancel(event.job))
                 self._cancel_by = self._cancel_by or time.monotonic() + self._cancel_s
         elif isinstance(event, _Said) and event.worker is self._worker:
+            bound_log(self._log_file)
             if isinstance(event.report, Ended):
                 self._ended(event.report)
             else:

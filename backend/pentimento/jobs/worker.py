@@ -22,6 +22,7 @@ from pentimento_shared.settings import SettingError
 
 from . import protocol, wire
 from .blobs import Blobs
+from .discretion import private_texts, told
 from .disk import DiskFull
 from .problem import Problem
 
@@ -125,8 +126,8 @@ def _outcome(engine: Engine, blobs: Blobs, channel: Channel, run: protocol.Run) 
     except MemoryError:
         problem = Problem(507, "Not enough memory for this picture. Try a smaller size or batch.", "Out of memory")
     except Exception as error:  # noqa: BLE001 - the engine's own faults must not cost the queue its worker
-        print(f"job {run.job} failed:", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the worker's log
-        traceback.print_exc()
+        account = told(error, private_texts(run.request["settings"]))
+        print(f"job {run.job} failed:\n{account}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the worker's log
         detail = f"The engine failed with {type(error).__name__}. The worker's log says more (job {run.job})."
         problem = Problem(500, detail, "Engine fault")
     return protocol.Failed(run.job, problem.to_json(), tuple(engine.loaded))
