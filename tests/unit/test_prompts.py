@@ -369,13 +369,13 @@ def test_what_is_drawn_makes_no_new_marks(words):
     assert error.position == 3
 
 
-def test_a_word_that_names_an_embedding_is_not_taken_for_a_word(tmp_path):
+def test_a_word_that_names_an_embedding_calls_for_it(tmp_path):
     (tmp_path / "models" / "embeddings").mkdir(parents=True)
     (tmp_path / "models" / "embeddings" / "easynegative.safetensors").touch()
     error = refused("a", tmp_path, negative_prompt="fog, EasyNegative")
     assert (error.field, error.position) == ("negative_prompt", 6)
-    assert "easynegative.safetensors" in error.detail
-    assert read("not-easynegative, easynegatives", tmp_path)
+    assert "easynegative.safetensors is not a safetensors file" in error.detail
+    assert not read("not-easynegative, easynegatives", tmp_path).embeddings
 
 
 A1111_STYLES = (

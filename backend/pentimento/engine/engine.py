@@ -25,6 +25,7 @@ from .color import matched, ring_around
 from .conditioning import tell
 from .denoise import Source, Step, denoise
 from .extras.patching import fit
+from .extras.vectors import read_concepts
 from .families.family import Told
 from .families.registry import family_of
 from .job import Job, alone, next_loop, plan_job, seed_of
@@ -159,6 +160,7 @@ class _Run:
         self._tell_of_enlarging()
         model = self._thrift.do("load", lambda: self._engine.model(job.info))
         self._thrift.do("load", lambda: self._engine.preview_map(model))
+        model = replace(model, concepts=read_concepts(model, job.embeddings))
         self._stage(Progress("encode", LOADED))
         common = self._thrift.do("encode", lambda: self._common(model))
         # All are fitted before the first picture is made: a LoRA that does not fit stops the job as a whole.

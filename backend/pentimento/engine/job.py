@@ -15,6 +15,7 @@ from pentimento_shared.settings import Value
 from .arrays import to_pixels
 from .canvas import Canvas, prepare
 from .compose import composite
+from .extras.files import Embedding
 from .models import ModelInfo, ModelLibrary
 from .noise import Seed
 from .prompts.resolving import PromptFiles, PromptReader, Prompts
@@ -43,6 +44,11 @@ class Job:
     def together(self) -> int:
         """How many pictures may be sampled side by side."""
         return int(self.request.settings["batch_size"])
+
+    @property
+    def embeddings(self) -> tuple[Embedding, ...]:
+        """Those that any picture's prompts name."""
+        return tuple(dict.fromkeys(embedding for prompts in self.prompts for embedding in prompts.embeddings))
 
     @property
     def alike(self) -> Iterator[range]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,7 +16,8 @@ class LoadedModel:
     """The components of a diffusers pipeline by name, shared by all jobs and changed by none.
 
     `dtype` is what the denoiser and the text encoders compute in; the VAE has its own. `hash` is the SHA-256 of the
-    denoiser's weights (hex).
+    denoiser's weights (hex). `concepts` are the embeddings that a job's prompts name: a name in lower case -> text
+    encoder -> vectors [n, width].
     """
 
     info: ModelInfo
@@ -24,3 +25,4 @@ class LoadedModel:
     hash: str
     device: torch.device
     dtype: torch.dtype
+    concepts: Mapping[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)

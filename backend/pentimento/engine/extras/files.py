@@ -15,6 +15,8 @@ from ..checkpoints.places import SUFFIX, ModelFile, ModelFolders
 
 _LISTED: Final = 20
 """Names that an error lists."""
+MAX_VECTORS: Final = 75
+"""Vectors of an embedding: a chunk has no more room."""
 _ALIAS: Final = "ss_output_name"
 """Where kohya's scripts keep the name that a LoRA was trained under; AUTOMATIC1111 writes that into prompts."""
 ONE_ENCODER: Final = "text_encoder"
@@ -150,4 +152,7 @@ def _vectors(file: ModelFile, header: Header) -> Sequence[tuple[str, str, int, i
         problem = f"the embedding {file.path.name} has not the tensors of one ({', '.join(list(header.tensors)[:4])})."
         raise Unusable(problem, "emb_params, clip_l and clip_g, or one tensor under the embedding's token")
     (count,) = counts
+    if count > MAX_VECTORS:
+        problem = f"the embedding {file.path.name} has {count} vectors, and a chunk has room for {MAX_VECTORS}."
+        raise Unusable(problem, f"embeddings of at most {MAX_VECTORS} vectors")
     return [(encoder, name, count, shapes[encoder][-1]) for encoder, name in names.items()]

@@ -17,13 +17,13 @@ Concepts = Mapping[str, Mapping[str, torch.Tensor]]
 """An embedding's name in lower case -> text encoder -> its vectors [n, width]."""
 
 
-def read_concepts(model: LoadedModel, embeddings: Sequence[Embedding], room: int) -> Concepts:
-    """The vectors of those embeddings for that model, whose chunks have `room` tokens. Raises EngineError."""
-    return {embedding.name: _read(model, embedding, room) for embedding in embeddings}
+def read_concepts(model: LoadedModel, embeddings: Sequence[Embedding]) -> Concepts:
+    """The vectors of those embeddings for that model. Raises EngineError for one that does not fit it."""
+    return {embedding.name: _read(model, embedding) for embedding in embeddings}
 
 
-def _read(model: LoadedModel, embedding: Embedding, room: int) -> Mapping[str, torch.Tensor]:
-    _check(model, embedding, room)
+def _read(model: LoadedModel, embedding: Embedding) -> Mapping[str, torch.Tensor]:
+    _check(model, embedding)
     try:
         with safe_open(embedding.file.path, framework="pt") as opened:
             read = {encoder: opened.get_tensor(name) for encoder, name, _, _ in embedding.tensors}
@@ -32,7 +32,7 @@ def _read(model: LoadedModel, embedding: Embedding, room: int) -> Mapping[str, t
     return {encoder: vectors.reshape(-1, vectors.shape[-1]).float() for encoder, vectors in read.items()}
 
 
-def _check(model: LoadedModel, embedding: Embedding, room: int) -> None:
+def _check(model: LoadedModel, embedding: Embedding) -> None:
     own = _widths(model)
     theirs = {encoder: width for encoder, _, _, width in embedding.tensors}
     if own != theirs:
@@ -42,8 +42,6 @@ def _check(model: LoadedModel, embedding: Embedding, room: int) -> None:
             "another family of models. Take its name out of the prompt, or take a model of its family."
         )
         raise _refusal(embedding, problem)
-    if embedding.vectors > room:
-        raise _refusal(embedding, f"has {embedding.vectors} vectors; a chunk has room for {room}.")
 
 
 def _widths(model: LoadedModel) -> Mapping[str, int]:

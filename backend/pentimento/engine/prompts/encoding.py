@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
+from ..extras.vectors import put_in
 from ..loaded import LoadedModel
 from .flattening import Flat
-from .tokens import MARKS, Chunk, Vocabulary, chunks
+from .tokens import MARKS, NO_ID, Chunk, Vocabulary, chunks
 
 _LEAST_MEAN: Final = 0.02
 """Least mean of a chunk, in standard deviations, that is restored. Stable Diffusion's encoders have about 0.1; where a
@@ -50,7 +51,9 @@ def vocabulary_of(model: LoadedModel, clip: Clip = ONLY) -> Vocabulary:
     tokenizer = model.components[clip.tokenizer]
     length = min(tokenizer.model_max_length, model.components[clip.encoder].config.max_position_embeddings)
     return Vocabulary(
-        lambda text: tokenizer(text, add_special_tokens=False, verbose=False).input_ids, int(length) - MARKS
+        lambda text: tokenizer(text, add_special_tokens=False, verbose=False).input_ids,
+        int(length) - MARKS,
+        {name: len(vectors[clip.encoder]) for name, vectors in model.concepts.items()},
     )
 
 
@@ -71,8 +74,18 @@ def encode_chunks(model: LoadedModel, chunks: Sequence[Chunk], clip_skip: int, c
 def _encode(model: LoadedModel, chunk: Chunk, clip_skip: int, clip: Clip) -> States:
     tokenizer, encoder = model.components[clip.tokenizer], model.components[clip.encoder]
     padding = [tokenizer.pad_token_id] * (vocabulary_of(model, clip).room - len(chunk))
-    ids = [tokenizer.bos_token_id, *(token.id for token in chunk), tokenizer.eos_token_id, *padding]
-    output = encoder(torch.tensor([ids], device=model.device), output_hidden_states=clip_skip > 1)
+    ends = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    # Any word will do where a vector is put in, but for those that say where the text ends.
+    word = next(id for id in range(len(ends) + 1) if id not in ends)
+    words = [word if token.id == NO_ID else token.id for token in chunk]
+    ids = [tokenizer.bos_token_id, *words, tokenizer.eos_token_id, *padding]
+    places = {
+        1 + place: model.concepts[token.concept][clip.encoder][token.vector]
+        for place, token in enumerate(chunk)
+        if token.id == NO_ID
+    }
+    with put_in(encoder, places):
+        output = encoder(torch.tensor([ids], device=model.device), output_hidden_states=clip_skip > 1)
     # An encoder with a projection puts what it pooled first, one without it the last layer's normed states.
     pooled = output.text_embeds if "text_embeds" in output else output.pooler_output
     states = output.last_hidden_state if clip_skip == 1 else output.hidden_states[-clip_skip]

@@ -74,8 +74,7 @@ def names_pattern(names: Iterable[str]) -> re.Pattern[str]:
 
 def _embedding(source: Traced, name: str, index: int, files: ExtraFiles) -> Embedding:
     try:
-        files.embedding(name)
-        raise Unusable("embeddings cannot be used yet. Take it out.", "words that name no embedding")
+        return files.embedding(name)
     except Unusable as error:
         raise source.error(index, error.problem, error.allowed) from error
 

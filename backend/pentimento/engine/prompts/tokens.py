@@ -31,7 +31,7 @@ class Token(NamedTuple):
 
 
 NO_ID: Final = -1
-
+"""The id of an embedding's vectors."""
 
 Chunk = tuple[Token, ...]
 
