@@ -84,7 +84,8 @@ def painted(studio, prompt: str, **settings: object):
 
 
 def patched(studio, model, *calls: Lora) -> dict[str, torch.Tensor]:
-    with fit(model, calls).applied():
+    with fit(model, calls).over() as lay:
+        lay()
         return {name: weight(model, name).detach().clone() for name in (QUERY, CONV, WORDS)}
 
 
@@ -113,12 +114,18 @@ def test_nothing_of_a_lora_stays(studio, loras):
     assert painted(studio, "a harbour<lora:detail:0>") == before
 
 
-def test_nothing_of_a_lora_stays_when_the_job_is_cancelled(studio, model, loras):
+def test_nothing_of_a_lora_stays_when_the_job_is_cancelled_while_it_is_laid_over(studio, model, loras):
     loras("detail", kohya())
     before = {name: part.clone() for name, part in model.components["unet"].state_dict().items()}
-    asked = iter(range(100))
+    changed: list[tuple[bool, ...]] = []
+
+    def half_way() -> bool:
+        changed.append(tuple(not torch.equal(weight(model, name), before[f"{name}.weight"]) for name in (QUERY, CONV)))
+        return any(changed[-1])
+
     with pytest.raises(Cancelled):
-        studio.events("txt2img", prompt="a <lora:detail:1>", cancelled=lambda: next(asked) > 4, **SIZE)
+        studio.events("txt2img", prompt="a <lora:detail:1>", cancelled=half_way, **SIZE)
+    assert changed[-1] in ((True, False), (False, True))
     assert all(torch.equal(part, before[name]) for name, part in model.components["unet"].state_dict().items())
 
 

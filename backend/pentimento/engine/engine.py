@@ -169,7 +169,8 @@ class _Run:
         )
         results: list[Result] = []
         for pictures, patch in patches:
-            with patch.applied():
+            with patch.over() as lay:
+                self._thrift.do("encode", lay)
                 results.extend(self._painted(model, common, pictures))
         return results[-1]
 

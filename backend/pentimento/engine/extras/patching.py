@@ -6,7 +6,7 @@ bit, which adding and subtracting again would not do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,22 +37,32 @@ class Patch:
     layers: tuple[_Layer, ...]
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The model with the files over it while it lasts; afterwards its weights are the very same as before.
+    def over(self) -> Iterator[Callable[[], None]]:
+        """Gives a function that lays the files over the model. At the end its weights are the very same as before.
 
-        Each weight becomes W + sum(w * delta), summed in float32 in the order of the calls. Raises EngineError for a
-        file that cannot be read.
+        Each weight becomes W + sum(w * delta), summed in float32 in the order of the calls. The function may be called
+        again after it has failed on its way; it raises EngineError for a file that cannot be read.
         """
         kept: dict[torch.nn.Parameter, torch.Tensor] = {}
-        try:
+
+        def lay() -> None:
+            _put_back(kept)
             for weight, change in _sums([layer for layer in self.layers if layer.share]):
                 # The originals wait in main memory: a small graphics card could not hold both.
                 kept[weight] = weight.data.to("cpu")
                 weight.data = (weight.data.float() + change).to(weight.dtype)
-            yield
+
+        try:
+            yield lay
         finally:
-            for weight, original in kept.items():
-                weight.data = original.to(weight.device)
+            _put_back(kept)
+
+
+def _put_back(kept: dict[torch.nn.Parameter, torch.Tensor]) -> None:
+    for weight in tuple(kept):
+        weight.data = kept[weight].to(weight.device)
+        # Only now: a cancel may come between any two operations, and what is left is put back after it.
+        del kept[weight]
 
 
 def fit(model: LoadedModel, loras: Sequence[Lora]) -> Patch:
