@@ -13,8 +13,8 @@ from pentimento_shared.settings import SETTINGS, TASKS, Setting, SettingError, T
 Mode = Literal["auto", "img2img", "inpaint", "txt2img"]
 MODES: Final[tuple[Mode, ...]] = ("auto", "img2img", "inpaint", "txt2img")
 
-FROM_DOCUMENT: Final = ("width", "height", *(row.name for row in SETTINGS if row.of_document))
-"""Settings that the docker does not show: Generate fills the selection, or the canvas."""
+FROM_DOCUMENT: Final = tuple(row.name for row in SETTINGS if row.of_document)
+"""Settings that the docker does not show."""
 
 _TASK_WORDS: Final[Mapping[str, str]] = {"img2img": "img2img", "inpaint": "inpainting", "txt2img": "Generate"}
 

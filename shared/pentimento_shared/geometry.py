@@ -136,8 +136,9 @@ def work_layout(context: Size, native_area: int, max_pixels: int, multiple: int)
     """The size at which a model works on a context of this size, and the factor between the two.
 
     Small contexts are scaled up to `native_area` px (their detail comes from there), contexts between that and
-    `max_pixels` are worked as they are, larger ones are scaled down to `max_pixels`. Each side of `work` is a multiple
-    of `multiple` px, reached by padding. Raises ValueError for an empty context.
+    `max_pixels` are worked as they are, larger ones are scaled down to `max_pixels`. With a `native_area` of 0 nothing
+    is scaled up. Each side of `work` is a multiple of `multiple` px, reached by padding. Raises ValueError for an empty
+    context.
     """
     if min(context) < 1:
         raise ValueError(f"the context {tuple(context)} is empty")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .geometry import Rect
+from .geometry import Rect, Size
 from .pixels import MAX_SIDE
 from .png_file import PixelsError, read_png_header
 from .recipe import Recipe, RecipeError
@@ -25,8 +26,8 @@ class LayerRecord:
 
     `source` is the id of the layer that was sent, None when it was the visible canvas, or nothing (txt2img). `bare`:
     the source's own pixels were read, without its masks. `place`: canvas px of the picture that came back, maybe
-    outside the canvas. `mask`: the layer's mask as a grey PNG of place's size, None without one. For inpaint it is the
-    selection as it was sent, before grow and feather. `job` is the backend's id.
+    outside the canvas. `mask`: the layer's mask as a grey PNG of the size of what was sent, None without one. For
+    inpaint it is the selection as it was sent, before mask mode, grow and feather. `job` is the backend's id.
     """
 
     recipe: Recipe
@@ -62,7 +63,8 @@ class LayerRecord:
         _expect(isinstance(layer["source"], (str, type(None))), "source", "text or null")
         _expect(isinstance(layer["bare"], bool), "bare", "true or false")
         _expect(isinstance(layer["job"], str), "job", "text")
-        return cls(recipe, layer["source"], layer["bare"], place, _mask(layer["mask"], place), layer["job"])
+        mask = _mask(layer["mask"], (place.size, recipe.context.size))
+        return cls(recipe, layer["source"], layer["bare"], place, mask, layer["job"])
 
 
 def _place(value: Any, recipe: Recipe) -> Rect:
@@ -78,7 +80,7 @@ def _near(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _FARTHEST
 
 
-def _mask(value: Any, place: Rect) -> bytes | None:
+def _mask(value: Any, sizes: Sequence[Size]) -> bytes | None:
     if value is None:
         return None
     try:
@@ -86,7 +88,8 @@ def _mask(value: Any, place: Rect) -> bytes | None:
         header = read_png_header(png)
     except (TypeError, ValueError, binascii.Error, PixelsError) as error:
         raise RecipeError(f"In this layer's record the mask is not a PNG ({error}).") from error
-    _expect((header.channels, header.size) == (1, place.size), "mask", "a grey picture of place's size")
+    fits = header.channels == 1 and header.size in sizes
+    _expect(fits, "mask", "a grey picture of the size of place or of what was sent")
     return png
 
 

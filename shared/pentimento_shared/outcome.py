@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from .document import Insertion, NewLayer
+from .geometry import Rect
 from .layer_record import LayerRecord
-from .pixel_form import Form, fitted, split_alpha
+from .pixel_form import Form, fitted, on_canvas, split_alpha
 from .pixels import Pixels, decode_png, read_png_text
 from .plans import Plan
 from .prompt_matrix import parts
@@ -40,8 +41,11 @@ def new_layer(png: bytes, plan: Plan, job: str, mask: Selected | None, form: For
         pixels, shown = split_alpha(pixels)
     if form is not None:
         pixels = fitted(pixels, form)
-    record = LayerRecord(recipe, plan.source, plan.bare, plan.place, mask and mask.png, job)
-    return NewLayer(_name(recipe), pixels, plan.place, shown, record.to_json())
+    place = Rect(plan.place.x, plan.place.y, *pixels.size)
+    if shown is not None and shown.size != place.size:
+        shown = on_canvas(shown, place.size)
+    record = LayerRecord(recipe, plan.source, plan.bare, place, mask and mask.png, job)
+    return NewLayer(_name(recipe), pixels, place, shown, record.to_json())
 
 
 def insertion(layers: Sequence[NewLayer], plan: Plan) -> Insertion:

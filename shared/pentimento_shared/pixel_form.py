@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from .document import Picture
+from .geometry import Size
 from .pixels import Pixels
 
 _STRIP: Final = 2**17
@@ -63,6 +64,16 @@ def split_alpha(pixels: Pixels) -> tuple[Pixels, Pixels]:
         Pixels(pixels.size, count, depth, b"".join(_strips(pixels, colours))),
         Pixels(pixels.size, 1, depth, b"".join(_strips(pixels, alpha))),
     )
+
+
+def on_canvas(pixels: Pixels, size: Size) -> Pixels:
+    """The pixels from the top left corner on a canvas of that size: cut off beyond it, 0 where they do not reach."""
+    pixel = pixels.channels * pixels.depth // 8
+    had, wanted = pixels.size.width * pixel, size.width * pixel
+    rest = bytes(max(0, wanted - had))
+    rows = min(pixels.size.height, size.height)
+    kept = b"".join(pixels.data[y * had : y * had + min(had, wanted)] + rest for y in range(rows))
+    return Pixels(size, pixels.channels, pixels.depth, kept + bytes(wanted * (size.height - rows)))
 
 
 def _strips(pixels: Pixels, convert: Callable[[bytes], bytes]) -> Iterator[bytes]:

@@ -7,18 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from .document import Document, DocumentError, Layer
+from .framing import AUTOMATIC, LEAST_SIDE
 from .geometry import Rect, Size, context_rect
 from .layer_record import LayerRecord
 from .pixels import MAX_PIXELS, MAX_SIDE
-from .recipe import RecipeError
-from .settings import SETTINGS, Task, Value, validate
+from .recipe import Recipe, RecipeError
+from .settings import AS_WORKED, MASK_MODES, SETTINGS, Task, Value, validate
 
 SourceKind = Literal["layer", "canvas"]
 """The active layer, or all that is visible."""
 Reading = Literal["layer", "canvas", "nothing"]
 
-LEAST_SIDE: Final = 8
-"""The backend takes no picture with a shorter side, px."""
 ONE_PICTURE: Final[Mapping[str, Value]] = {
     "batch_size": 1,
     "batch_count": 1,
@@ -72,8 +71,10 @@ class Plan:
 
     @property
     def reshapes_selection(self) -> bool:
-        """Whether the backend grows or feathers the selection, so that the layer's mask comes from there."""
-        return self.task == "inpaint" and bool(self.settings["grow"] or self.settings["feather"])
+        """Whether the backend changes the selection, so that the layer's mask comes from there."""
+        return self.task == "inpaint" and bool(
+            self.settings["grow"] or self.settings["feather"] or _inverted(self.settings)
+        )
 
 
 def plan_start(document: Document, order: Order) -> Plan:
@@ -115,11 +116,9 @@ def plan_refine(document: Document, changes: Mapping[str, Value], id: str | None
     if layer.bounds.empty:
         raise DocumentError(f"The layer {layer.name} is empty: there is nothing to refine.")
     task: Task = "img2img" if record.recipe.task == "txt2img" else record.recipe.task
-    # The layer's own mask has been grown and feathered already.
-    fresh: dict[str, Value] = {"seed": -1, **ONE_PICTURE, "grow": 0, "feather": 0}
-    settings = _settings_of(task, {**record.recipe.settings, **fresh, **changes})
+    settings = _settings_of(task, {**record.recipe.settings, **_anew(record.recipe), **changes})
     place = _checked(_at_least(_moved(record.place, layer.bounds)))
-    mask = record.mask if place.size == record.place.size else None
+    mask = record.mask if place.size == record.place.size and not _inverted(record.recipe.settings) else None
     canvas = document.size()
     return Plan(
         task,
@@ -149,8 +148,11 @@ def plan_redo(document: Document, id: str | None) -> Plan:
             "again. Undo its deletion, or refine the result instead."
         )
     canvas = document.size()
+    place = record.place
+    if recipe.task == "img2img":  # the result may have come back in another size than that of its source
+        place = Rect(place.x, place.y, *recipe.context.size)
     reads: Reading = "nothing" if recipe.task == "txt2img" else "canvas" if record.source is None else "layer"
-    if reads == "canvas" and not Rect.of(canvas).contains(record.place):
+    if reads == "canvas" and not Rect.of(canvas).contains(place):
         raise DocumentError(
             f"The canvas is {_by(canvas)} px now and no longer covers what {layer.name} was made from: the same pixels "
             "cannot come again."
@@ -158,7 +160,7 @@ def plan_redo(document: Document, id: str | None) -> Plan:
     return Plan(
         recipe.task,
         recipe.settings,
-        record.place,
+        place,
         canvas,
         reads,
         source=record.source,
@@ -182,8 +184,22 @@ def _settings_of(task: Task, values: Mapping[str, Value]) -> dict[str, Value]:
     """`values` that `task` has, checked, and those that the plan itself rests on. Raises SettingError."""
     own = {name: value for name, value in values.items() if name not in _ROWS or task in _ROWS[name].tasks}
     complete = validate(task, own)
-    needed = ("context", "grow", "feather") if task == "inpaint" else ()
+    needed = ("context", "grow", "feather", "mask_mode") if task == "inpaint" else ()
     return {name: value for name, value in complete.items() if name in own or name in needed}
+
+
+def _anew(recipe: Recipe) -> dict[str, Value]:
+    """The settings of a result that do not go on to its refinement: those that were for one picture, or that have had
+    their effect. The layer's own mask is final; a layer that came back in another size is not scaled again."""
+    settings: dict[str, Value] = {"seed": -1, **ONE_PICTURE}
+    settings |= {"grow": 0, "feather": 0, "mask_mode": MASK_MODES[0]}
+    if recipe.task == "txt2img" or recipe.settings.get("result_size") == AS_WORKED:
+        settings |= {"width": AUTOMATIC, "height": AUTOMATIC, "scale_by": 1.0}
+    return settings
+
+
+def _inverted(settings: Mapping[str, Value]) -> bool:
+    return settings.get("mask_mode") == MASK_MODES[1]
 
 
 def _source_layer(document: Document) -> Layer:
@@ -200,7 +216,9 @@ def _source_layer(document: Document) -> Layer:
 def _generate(document: Document, settings: Mapping[str, Value]) -> Plan:
     canvas, selection, layer = document.size(), document.selection(), document.active_layer()
     box = _at_least(selection or Rect.of(canvas), int(_ROWS["width"].minimum or 1), canvas)
-    place = Rect(box.x, box.y, int(settings.get("width", box.width)), int(settings.get("height", box.height)))
+    width, height = (settings.get(name, AUTOMATIC) for name in ("width", "height"))
+    size = box.width if width == AUTOMATIC else int(width), box.height if height == AUTOMATIC else int(height)
+    place = Rect(box.x, box.y, *size)
     most = int(_ROWS["width"].maximum or 0)
     if max(place.size) > most:
         raise DocumentError(
@@ -227,6 +245,8 @@ def _inpaint(document: Document, settings: Mapping[str, Value], source: SourceKi
         raise _empty(layer)
     context = settings["context"]
     around = context if isinstance(context, str) else int(context)
+    if _inverted(settings):
+        selection = Rect.of(canvas)  # what is not selected may lie anywhere
     shown = context_rect(selection, canvas, around, int(settings["grow"]), int(settings["feather"]))
     place = _checked(_at_least(shown, LEAST_SIDE, canvas))
     return Plan(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
+from . import infotext_areas
 from .geometry import Rect, Size
 from .settings import SEED_END, SettingError, Task, Value, check_task, validate
 
@@ -140,7 +141,7 @@ class Recipe:
             ),
             **self._variation(),
             **({} if settings["clip_skip"] == 1 else {"Clip skip": settings["clip_skip"]}),
-            **({} if self.task != "inpaint" else {"Mask blur": settings["feather"]}),
+            **infotext_areas.pairs(settings),
             **_unless_usual("Conditional mask weight", settings.get("inpainting_mask_weight"), 1),
             "RNG": "CPU",
             "Version": self.software,
@@ -256,6 +257,7 @@ def settings_of_pairs(pairs: Mapping[str, str]) -> dict[str, Value]:
                 found[name] = convert(pairs[key])
             except ValueError:
                 continue
+    found |= infotext_areas.settings_of(pairs)
     size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", pairs.get("Size", ""))
     if size:
         found["width"], found["height"] = int(size[1]), int(size[2])

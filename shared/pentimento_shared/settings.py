@@ -39,6 +39,12 @@ AGGRESSIVE: Final = "Aggressive"
 LAZY: Final = "Lazy"
 CURVES: Final = (LINEAR, AGGRESSIVE, LAZY)
 """How strength goes from a loopback's first loop to its last."""
+RESIZE_MODES: Final = ("Just resize", "Crop and resize", "Resize and fill")
+AS_THE_SOURCE, AS_WORKED = "as the source", "as worked"
+LANCZOS: Final = "Lanczos"
+MASK_MODES: Final = ("Inpaint masked", "Inpaint not masked")
+MASKED_CONTENTS: Final = ("original", "fill", "latent noise", "latent nothing")
+OUTPAINT_FILLS: Final = ("edge", "blur", "noise")
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,9 @@ class Setting:
 
     `kind` says which widget and which JSON type: *text* is multi-line, *string* one line. `minimum` and `maximum` are
     inclusive. `step` is what a spin box moves by; values between steps are valid. `choices` are all values of a
-    *choice*; of an *integer* they are words that may stand in the place of a number. `advanced` rows go into the fold.
-    An editor takes an `of_document` row from the document itself and shows no widget for it.
+    *choice*; of an *integer* they are words that may stand in the place of a number. `aliases` are (other programs'
+    word in lower case, ours). `advanced` rows go into the fold. An editor takes an `of_document` row from the document
+    itself and shows no widget for it.
     """
 
     name: str
@@ -61,6 +68,7 @@ class Setting:
     maximum: float | None = None
     step: float | None = None
     choices: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
     unit: str = ""
     advanced: bool = True
     tasks: tuple[Task, ...] = TASKS
@@ -92,7 +100,8 @@ class Setting:
             if isinstance(value, bool):
                 return value
         elif isinstance(value, str):
-            choice = called(value, self.choices) if self.kind == "choice" else value
+            word = dict(self.aliases).get(value.strip().lower(), value)
+            choice = called(word, self.choices) if self.kind == "choice" else word
             if choice in self.choices:
                 return choice
         elif self.kind != "choice" and self._in_range(value):
@@ -347,28 +356,77 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         name="width",
         label="Width",
-        help="Width of the new picture.",
+        help="Of the picture to work on. Automatic: as the source and its height or scale say; the model's own, or the"
+        " selection's, where there is no source.",
         kind="integer",
-        default=256,
+        default="automatic",
         group="size",
         minimum=64,
         maximum=8192,
         step=8,
+        choices=("automatic",),
         unit="px",
-        tasks=("txt2img",),
+        tasks=("txt2img", "img2img"),
     ),
     Setting(
         name="height",
         label="Height",
-        help="Height of the new picture.",
+        help="Of the picture to work on. Automatic: as the source and its width or scale say; the model's own, or the"
+        " selection's, where there is no source.",
         kind="integer",
-        default=256,
+        default="automatic",
         group="size",
         minimum=64,
         maximum=8192,
         step=8,
+        choices=("automatic",),
         unit="px",
-        tasks=("txt2img",),
+        tasks=("txt2img", "img2img"),
+    ),
+    Setting(
+        name="scale_by",
+        label="Scale",
+        help="Size of the picture to work on as a multiple of the source's, instead of a width and a height.",
+        kind="number",
+        default=1.0,
+        group="size",
+        minimum=0.05,
+        maximum=4,
+        step=0.05,
+        tasks=("img2img",),
+    ),
+    Setting(
+        name="resize_mode",
+        label="Resize mode",
+        help="How a source of other proportions is brought to width and height: stretched, cut off around its middle,"
+        " or whole with the rest filled from its edges.",
+        kind="choice",
+        default=RESIZE_MODES[0],
+        group="size",
+        choices=RESIZE_MODES,
+        tasks=("img2img",),
+    ),
+    Setting(
+        name="result_size",
+        label="Result size",
+        help="As the source: brought back to its size. As worked: at the size that was asked for, else at which the"
+        " model worked.",
+        kind="choice",
+        default=AS_THE_SOURCE,
+        group="size",
+        choices=(AS_THE_SOURCE, AS_WORKED),
+        tasks=("img2img",),
+    ),
+    Setting(
+        name="upscale_first",
+        label="Enlarge small sources first",
+        help="With what a picture, or a part of one, that is smaller than the model's native size is enlarged to it;"
+        " off works on it as it is.",
+        kind="choice",
+        default=LANCZOS,
+        group="size",
+        choices=(LANCZOS, "off"),
+        tasks=SOURCE_TASKS,
     ),
     Setting(
         name="depth",
@@ -393,10 +451,42 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         step=1,
     ),
     Setting(
+        name="mask_mode",
+        label="Mask mode",
+        help="Paint what is selected, or all that is not.",
+        kind="choice",
+        default=MASK_MODES[0],
+        group="inpaint",
+        choices=MASK_MODES,
+        tasks=("inpaint",),
+    ),
+    Setting(
+        name="masked_content",
+        label="Masked content",
+        help="What the painting starts from under the selection: the picture itself, a fill from what is around it,"
+        " noise, or nothing. At strength 1 it makes no difference.",
+        kind="choice",
+        default=MASKED_CONTENTS[0],
+        group="inpaint",
+        choices=MASKED_CONTENTS,
+        tasks=("inpaint",),
+    ),
+    Setting(
+        name="outpaint_fill",
+        label="Outpaint fill",
+        help="What the painting starts from where the selection reaches beyond the picture: its edge drawn out, its"
+        " colours blurred, or those with noise.",
+        kind="choice",
+        default=OUTPAINT_FILLS[0],
+        group="inpaint",
+        choices=OUTPAINT_FILLS,
+        tasks=("inpaint",),
+    ),
+    Setting(
         name="context",
-        label="Context",
-        help="How much around the selection the model sees: automatic, a padding in px, the selection's bounds"
-        " alone, or the whole canvas.",
+        label="Inpaint area (context)",
+        help="What the model sees. Only masked: the selection with a padding, automatic or in px, or its bounds alone."
+        " Whole picture: the canvas.",
         kind="integer",
         default="automatic",
         group="inpaint",
@@ -404,6 +494,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=4096,
         step=8,
         choices=CONTEXTS,
+        aliases=(("only masked", "automatic"), ("whole picture", "canvas")),
         unit="px",
         tasks=("inpaint",),
     ),
@@ -422,7 +513,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         name="feather",
-        label="Feather selection",
+        label="Mask blur (feather)",
         help="Soften the selection's edge before painting; the layer mask shows it.",
         kind="integer",
         default=0,

@@ -69,7 +69,7 @@ def test_settings(server: ServerProcess, name: str, value: object, allowed: str)
 def test_unknown_names_are_not_passed_over(server: ServerProcess) -> None:
     problem = refused(server.post(with_setting("sampeler", "Euler"), IMAGE), 422, "sampeler")
     assert "Did you mean sampler?" in problem["detail"]
-    refused(server.post(with_setting("width", 64), IMAGE), 422, "width", "not a setting of img2img")
+    refused(server.post(with_setting("depth", "8"), IMAGE), 422, "depth", "not a setting of img2img")
     refused(server.post({**IMG2IMG, "promt": "x"}, IMAGE), 422, "promt", "not known")
     refused(server.post({"task": "img3img"}), 422, "task")
     refused(server.post({"settings": {}}), 422, "task")

@@ -94,7 +94,7 @@ def test_context_takes_a_number_and_a_word() -> None:
         (["--composite", "all"], "'all' is not one of 'full', 'layer', 'raw'"),
         (["-o", "out.jpg"], "name it out.png"),
         (["-o", "nowhere/out.png"], "nowhere: there is no such folder"),
-        (["--width", "128"], "No such option '--width'"),
+        (["--depth", "8"], "No such option '--depth'"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_code_2(

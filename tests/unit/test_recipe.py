@@ -108,8 +108,8 @@ def test_infotext_as_automatic1111_writes_it():
         "a red house\n"
         "Negative prompt: people\n"
         "Steps: 20, Sampler: DPM++ 2M, Schedule type: SGM Uniform, CFG scale: 6.5, Seed: 7, Size: 288x240, "
-        "Model hash: 0123456789, Model: demo, Denoising strength: 0.6, Mask blur: 4, RNG: CPU, "
-        "Version: pentimento 0.1.0"
+        "Model hash: 0123456789, Model: demo, Denoising strength: 0.6, Mask blur: 4, "
+        "Inpaint area: Only masked, RNG: CPU, Version: pentimento 0.1.0"
     )
 
 

@@ -30,7 +30,7 @@ def test_defaults_are_complete_and_valid_for_each_task():
 
 def test_values_win_over_model_defaults_and_those_over_the_table():
     settings = validate("txt2img", {"steps": 5}, defaults={"steps": 9, "cfg_scale": 4, "strength": 0.3})
-    assert (settings["steps"], settings["cfg_scale"], settings["width"]) == (5, 4.0, 256)
+    assert (settings["steps"], settings["cfg_scale"], settings["width"]) == (5, 4.0, "automatic")
     assert "strength" not in settings
 
 

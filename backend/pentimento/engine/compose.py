@@ -25,9 +25,14 @@ def composite(kind: Kind, source: Pixels | None, result: Pixels, mask: Pixels | 
     - *full*: of the source's size, flattened: the source where the selection is 0, in every byte, the result where it
       is full, rounded linear blends between.
 
-    Without a source (txt2img) all three are the picture. `result` has the source's depth and colour channels.
+    Without a source (txt2img) all three are the picture. `result` has the source's depth and colour channels. One of
+    another size than the context has its alpha with it, and *layer* and *full* are that picture.
     """
-    if kind == "raw" or source is None:
+    if source is None:
+        return result
+    if result.size != context.size:
+        return result if kind != "raw" else _without_alpha(result)
+    if kind == "raw":
         return result
     base = to_array(source)
     alpha = base[..., -1] if source.channels in (2, 4) else None
@@ -59,6 +64,10 @@ def _with_alpha(
     if alpha is None:
         return colours
     return np.concatenate([colours, alpha[..., None].astype(colours.dtype)], axis=2)
+
+
+def _without_alpha(pixels: Pixels) -> Pixels:
+    return to_pixels(to_array(pixels)[..., :-1]) if pixels.channels in (2, 4) else pixels
 
 
 Levels = NDArray[np.uint64]

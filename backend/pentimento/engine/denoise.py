@@ -24,7 +24,8 @@ FRACTION_HAIR: Final = 1e-4
 class Source:
     """What the latents start from and return to.
 
-    `latents` [1, c, h, w]: the encoded source. `selection` [1, 1, h, w] in 0..1, or None when everything may change.
+    `latents` [1 or n, c, h, w]: the encoded source, one for all pictures or for each its own. `selection` [1, 1, h, w]
+    in 0..1, or None when everything may change.
     """
 
     latents: torch.Tensor

@@ -18,7 +18,7 @@ from pentimento_shared.pixels import Pixels
 from pentimento_shared.recipe import Recipe
 
 from .. import __version__
-from .arrays import Float, from_float, from_rgb, to_array, to_pixels
+from .arrays import Float, to_pixels
 from .canvas import Canvas
 from .coding import decode_pictures, encode_picture, latent_factor
 from .color import matched, ring_around
@@ -31,6 +31,7 @@ from .families.registry import family_of
 from .job import Job, alone, next_loop, plan_job, seed_of
 from .loaded import LoadedModel
 from .loading import load
+from .masked_latents import masked_content
 from .masks import latent_selection
 from .models import ModelInfo, ModelLibrary
 from .preview import Map, preview_map, render_preview
@@ -246,12 +247,18 @@ class _Run:
         mask = canvas.mask_crop()
         if self._job.strength == 1 and (mask is None or mask.min() == 255):
             return None
-        latents = encode_picture(model, to_work(canvas.rgb(), layout))
+        latents = encode_picture(model, to_work(canvas.start(self._masked_content), layout))
         if mask is None:
             return Source(latents)
         factor = layout.work.width // latents.shape[-1]
         chosen = latent_selection(mask_to_work(mask.astype(np.float32) / np.float32(255), layout), factor)
         return Source(latents, torch.from_numpy(chosen)[None, None].to(model.device))
+
+    @property
+    def _masked_content(self) -> str:
+        # A further loop goes on from what the last one painted there.
+        first = self._job.pictures.start == 0
+        return str(self._job.request.settings.get("masked_content", "")) if first else ""
 
     def _plan(self, model: LoadedModel) -> Plan:
         settings = self._job.request.settings
@@ -275,6 +282,7 @@ class _Run:
     ) -> torch.Tensor:
         layout, linear = self._job.layout, self._engine.preview_map(model)
         width, height = self._latents(model)
+        seeds = [seed_of(self._job.request, index) for index in batch]
         shown = time.monotonic()
 
         def on_step(step: Step) -> None:
@@ -292,9 +300,9 @@ class _Run:
             common.plan,
             conditions=[conditions[index] for index in batch],
             told=common.told,
-            seeds=[seed_of(self._job.request, index) for index in batch],
+            seeds=seeds,
             latent_shape=(model.components["vae"].config.latent_channels, height, width),
-            source=common.source,
+            source=common.source and masked_content(common.source, self._masked_content, seeds),
             on_step=on_step,
         )
 
@@ -305,10 +313,8 @@ def _schedule(settings: Mapping[str, object], info: ModelInfo) -> str:
 
 def _unchanged(job: Job, index: int) -> Result:
     """Strength 0: the source's own levels."""
-    if job.canvas.source is None:
-        raise ValueError("strength 0 without a source")
-    pixels = to_pixels(to_array(job.canvas.source)[..., : job.canvas.colour_channels])
-    return Result(index, pixels, _mask_pixels(job.canvas), job.canvas.context, _recipe(job, index, "", 0))
+    canvas = job.canvas
+    return Result(index, canvas.unchanged(), _mask_pixels(canvas), canvas.context, _recipe(job, index, "", 0))
 
 
 def _result(job: Job, index: int, work: Float, model: LoadedModel, plan: Plan) -> Result:
@@ -318,9 +324,8 @@ def _result(job: Job, index: int, work: Float, model: LoadedModel, plan: Plan) -
         mask = canvas.mask_crop()
         everywhere = np.ones(picture.shape[:2], bool)
         picture = matched(picture, canvas.rgb(), everywhere if mask is None else ring_around(mask))
-    pixels = from_float(from_rgb(picture, canvas.colour_channels), canvas.depth)
     recipe = _recipe(job, index, model.hash, plan.count)
-    return Result(index, pixels, _mask_pixels(canvas), canvas.context, recipe)
+    return Result(index, canvas.delivered(picture), _mask_pixels(canvas), canvas.context, recipe)
 
 
 def _mask_pixels(canvas: Canvas) -> Pixels | None:
@@ -340,7 +345,7 @@ def _recipe(job: Job, index: int, model_hash: str, steps_run: int) -> Recipe:
         schedule=_schedule(request.settings, job.info),
         steps_run=steps_run,
         start=job.strength,
-        size=canvas.context.size,
+        size=canvas.size,
         work_size=job.layout.work,
         canvas=canvas.canvas,
         context=canvas.place,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 
-from pentimento_shared.geometry import Layout, Rect, work_layout
+from pentimento_shared.geometry import Layout, Rect
 from pentimento_shared.many import apart, loop_strength
 from pentimento_shared.pixels import Pixels
 from pentimento_shared.settings import Value
@@ -34,11 +34,14 @@ class Job:
     prompts: tuple[Prompts, ...]
     canvas: Canvas
     info: ModelInfo
-    layout: Layout
     created: str
     strength: float
     pictures: range
     sent: Pixels | None
+
+    @property
+    def layout(self) -> Layout:
+        return self.canvas.layout
 
     @property
     def together(self) -> int:
@@ -67,12 +70,11 @@ def plan_job(library: ModelLibrary, prompt_files: PromptFiles, request: Request)
     prompts = tuple(
         reader.read(settings, seed, apart(settings, index).combination) for index, seed in enumerate(request.seeds)
     )
-    canvas = prepare(request)
-    layout = work_layout(canvas.context.size, info.native_size.area, info.max_pixels, info.multiple)
+    canvas = prepare(request, info)
     strength = 1.0 if request.task == "txt2img" else float(settings["strength"])
     pictures = range(1 if int(settings.get("loops", 1)) > 1 else count)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Job(request, prompts, canvas, info, layout, created, strength, pictures, canvas.source)
+    return Job(request, prompts, canvas, info, created, strength, pictures, canvas.source)
 
 
 def next_loop(job: Job, last: Result) -> Job:
@@ -82,7 +84,7 @@ def next_loop(job: Job, last: Result) -> Job:
     mask = None if crop is None else to_pixels(crop[..., None])
     seen = composite("full", job.sent, last.pixels, mask, Rect.of(canvas.context.size))
     strength = loop_strength(job.request.settings, index + 1)
-    return replace(job, canvas=replace(canvas, source=seen), strength=strength, pictures=range(index, index + 1))
+    return replace(job, canvas=canvas.going_on(seen), strength=strength, pictures=range(index, index + 1))
 
 
 def seed_of(request: Request, index: int) -> Seed:

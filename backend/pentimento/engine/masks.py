@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pentimento_shared.geometry import Rect, Size, reach
 from pentimento_shared.pixels import Pixels
 
-from .arrays import Float, to_array
+from .arrays import Float, to_array, to_pixels
 
 Mask = NDArray[np.uint8]
 """[height, width], 255 = change."""
@@ -27,6 +27,11 @@ def selection(pixels: Pixels) -> Mask:
         return levels.astype(np.uint8)
     rounded = (levels.astype(np.uint32) * 255 + 32767) // 65535
     return np.maximum(rounded, levels > 0).astype(np.uint8)
+
+
+def inverse(pixels: Pixels) -> Pixels:
+    """The mask of 1 channel that selects what this one does not."""
+    return to_pixels(2**pixels.depth - 1 - to_array(pixels))
 
 
 def bounds(mask: Mask) -> Rect | None:

@@ -89,8 +89,9 @@ class Result:
     """One finished picture.
 
     `pixels` is the raw picture of the context's size in the source's depth and colour channels (no alpha, no selection
-    applied). `mask` is the final selection (after grow and feather; 8 bit) of the sent picture's size, None without
-    one. `context` is where `pixels` lies in the sent picture.
+    applied). An img2img that was asked for another size has that, and brings the source's alpha in it. `mask` is the
+    final selection (after grow and feather; 8 bit) of the sent picture's size, None without one. `context` is where
+    `pixels` lies in the sent picture.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""Between a context and the picture that the model works on: one factor for both axes, no sub-pixel shift."""
+"""Pictures brought to another size, with no sub-pixel shift; above all between a context and the work picture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from pentimento_shared.geometry import Layout, Size
+from pentimento_shared.framing import Framing
+from pentimento_shared.geometry import Layout, Rect, Size
 
 from .arrays import Float
 
 BACK_PROJECTIONS: Final = 10
 """Rounds after which scaling a photograph up and down again is the identity within one 8-bit level."""
+FRAME_PROJECTIONS: Final = 24
+"""The same for factors of any kind on two axes: the nearer to 1 they are, the more rounds it takes."""
+RESTORED: Final = 1 / 1024
+"""An error (of 0..1) that no further round is needed for."""
 
 
 def to_work(context: Float, layout: Layout) -> Float:
@@ -44,6 +49,54 @@ def to_context(work: Float, layout: Layout) -> Float:
     width, height = layout.covered
     box = (0.0, 0.0, min(width, layout.work.width), min(height, layout.work.height))
     return _resized(work, layout.context, box, Image.Resampling.LANCZOS)
+
+
+def framed(source: Float, framing: Framing) -> Float:
+    """[h, w, c] of the source -> the framing's size. Enlarged as in `to_work`, so that `unframed` restores it."""
+    return _placed(_scaled(_part(source, framing.box), framing.place.size), framing)
+
+
+def framed_mask(mask: Float, framing: Framing) -> Float:
+    """[h, w] in 0..1 of the source -> the framing's size, bilinear: it stays in 0..1 and no edge rings."""
+    part = _part(mask[..., None], framing.box)
+    if framing.place.size != framing.box.size:
+        part = _stretched(part, framing.place.size, Image.Resampling.BILINEAR).clip(0, 1)
+    return _placed(part, framing)[..., 0]
+
+
+def unframed(picture: Float, framing: Framing) -> Float:
+    """[H, W, c] of the framing's size -> what it shows of the source, of the size of `framing.box`."""
+    return _scaled(_part(picture, framing.place), framing.box.size)
+
+
+def _part(array: Float, rect: Rect) -> Float:
+    return array[rect.y : rect.bottom, rect.x : rect.right]
+
+
+def _placed(part: Float, framing: Framing) -> Float:
+    """With the rest filled from its edge."""
+    place, size = framing.place, framing.size
+    around = ((place.y, size.height - place.bottom), (place.x, size.width - place.right), (0, 0))
+    return np.pad(part, around, mode="edge")
+
+
+def _scaled(array: Float, size: Size) -> Float:
+    """Each axis by its own factor."""
+    had = Size(array.shape[1], array.shape[0])
+    if had == size:
+        return array
+    result = _stretched(array, size)
+    if size.width > had.width or size.height > had.height:
+        for _ in range(FRAME_PROJECTIONS):
+            missing = array - _stretched(result, had)
+            if np.abs(missing).max() < RESTORED:
+                break
+            result = result + _stretched(missing, size)
+    return result
+
+
+def _stretched(array: Float, size: Size, kernel: Image.Resampling = Image.Resampling.LANCZOS) -> Float:
+    return _resized(array, size, (0.0, 0.0, array.shape[1], array.shape[0]), kernel)
 
 
 def _up(context: Float, layout: Layout, kernel: Image.Resampling = Image.Resampling.LANCZOS) -> Float:

@@ -16,6 +16,7 @@ from pentimento.engine.models import ModelInfo, ModelLibrary
 from pentimento.engine.prompts.resolving import PromptFiles, PromptReader
 from pentimento.jobs.blobs import Draft
 from pentimento.jobs.records import Submission
+from pentimento_shared.framing import asked_size
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.many import seeds_of
 from pentimento_shared.png_file import PngHeader
@@ -71,6 +72,8 @@ def read(request: Request, library: ModelLibrary, prompt_files: PromptFiles, gat
     headers = {name: check_picture(name, draft) for name, draft in drafts.items()}
     if task == "inpaint":
         check_mask(headers["mask"], headers["image"])
+    if task == "img2img":
+        asked_size(settings, headers["image"].size)  # refused now, and not when the job runs
     region = _region(task, document.get("region"), headers.get("image"))
     parent, application = (_words(document, name) for name in ("parent", "application"))
     blobs = {name: draft.commit() for name, draft in drafts.items()}

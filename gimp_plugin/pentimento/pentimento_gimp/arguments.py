@@ -128,8 +128,6 @@ def read_all(arguments: Sequence[Argument], config: Gimp.ProcedureConfig) -> dic
 
 
 def _for_start(row: Setting) -> Argument:
-    if row.group == "size":
-        return Argument(row, 0, "as large as the selection, or the canvas")
     if row.group == "sampling" and row.kind == "choice" and "Automatic" not in row.choices:
         return Argument(row, BY_MODEL, "what suits the model")
     if row.group in ("sampling", "model") and (row.minimum or 0) > 0:

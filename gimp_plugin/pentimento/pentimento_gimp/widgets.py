@@ -45,7 +45,7 @@ class Field:
         self.widget.set_tooltip_text(self.argument.help if able else f"{model} does not do this.")
         if self.argument.unset in (None, "") or task == "refine":
             return
-        value = f" ({about['default']})" if about is not None and self.argument.row.group != "size" else ""
+        value = f" ({about['default']})" if about is not None else ""
         words = "" if self.argument.form == "choice" else f"{self.argument.unset}: {self.argument.why}"
         self.hint.set_text((words + value).strip())
 

@@ -1,0 +1,154 @@
+"""What the painting starts from where there is no picture, or where there shall be none. Float RGB throughout."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pentimento_shared.geometry import Rect
+
+from .arrays import Float
+from .color import fill_transparent
+from .masks import bounds
+
+UNKNOWN: Final = 0.5
+"""Mid grey, where nothing is known at all."""
+
+
+def smooth_fill(colour: Float, weight: Float) -> Float:
+    """[h, w, c] everywhere: `colour` where `weight` ([h, w] in 0..1) is 1, blending into what is around elsewhere.
+
+    Push-pull interpolation (Gortler et al., "The Lumigraph", 1996): weighted means over blocks of 2 x 2, 4 x 4, ... px,
+    and back down with bilinear interpolation, so that the fill is the smoother the farther from what is known.
+    """
+    height, width = weight.shape
+    if max(height, width) == 1:
+        return np.where((weight > 0)[..., None], colour, np.float32(UNKNOWN))
+    even = ((0, height % 2), (0, width % 2))
+    weights = np.pad(weight, even)
+    sums = np.pad(colour * weight[..., None], (*even, (0, 0)))
+    blocks = (weights.shape[0] // 2, 2, weights.shape[1] // 2, 2)
+    block_weight = weights.reshape(blocks).sum(axis=(1, 3))
+    mean = sums.reshape(*blocks, -1).sum(axis=(1, 3)) / np.maximum(block_weight, 1e-12)[..., None]
+    coarse = smooth_fill(mean.astype(np.float32), np.minimum(block_weight, 1).astype(np.float32))
+    around = _doubled(coarse)[:height, :width]
+    return _mixed(around, colour, weight)
+
+
+def masked_fill(colour: Float, alpha: Float | None, mask: Float) -> Float:
+    """[h, w, c]: what lies under `mask` ([h, w] in 0..1) taken from what is kept, as far as it is masked."""
+    known = (1 - mask).astype(np.float32)
+    return _mixed(colour, smooth_fill(colour, known if alpha is None else known * alpha), mask)
+
+
+def outpainted(colour: Float, alpha: Float, selected: NDArray[np.bool_], fill: str) -> Float:
+    """`colour` with the selected px that have no picture (alpha 0) made up by one of `settings.OUTPAINT_FILLS`."""
+    beyond = selected & (alpha == 0)
+    if not beyond.any():
+        return colour
+    if alpha.max() == 0:
+        return np.where(beyond[..., None], np.float32(UNKNOWN), colour)
+    made = nearest_fill(colour, alpha > 0) if fill == "edge" else smooth_fill(colour, alpha)
+    if fill == "noise":
+        made = made + clouds(alpha.shape[0], alpha.shape[1]) * _deviation(colour, alpha)
+    return np.where(beyond[..., None], made.clip(0, 1), colour)
+
+
+def nearest_fill(colour: Float, known: NDArray[np.bool_]) -> Float:
+    """Each px with the colour of the nearest known one (Euclidean); at least one is known."""
+    box = bounds((~known).view(np.uint8))
+    if box is None:
+        return colour
+    # The nearest known px touches an unknown one: what lies farther in need not be looked at.
+    part = box.grown(1).intersect(Rect(0, 0, known.shape[1], known.shape[0]))
+    rows, columns = slice(part.y, part.bottom), slice(part.x, part.right)
+    result = colour.copy()
+    result[rows, columns] = _flooded(colour[rows, columns], known[rows, columns])
+    return result
+
+
+def _flooded(colour: Float, known: NDArray[np.bool_]) -> Float:
+    """By jump flooding (Rong and Tan, "Jump Flooding in GPU with Applications to Voronoi Diagram", 2006)."""
+    height, width = known.shape
+    rows, columns = np.mgrid[:height, :width].astype(np.int32)
+    # Px that know of none yet point far away, so that any other is nearer.
+    nearest = np.where(known, rows, -4 * height - 4 * width), np.where(known, columns, -4 * height - 4 * width)
+    jump = 1 << max(height, width).bit_length()
+    # The last rounds once more: alone, jump flooding is off by a px here and there.
+    for step in (*_halving(jump), 2, 1):
+        for dy in (-step, 0, step):
+            for dx in (-step, 0, step):
+                nearest = _nearer(nearest, rows, columns, dy, dx)
+    return colour[nearest[0].clip(0), nearest[1].clip(0)]
+
+
+def clouds(height: int, width: int) -> Float:
+    """[h, w, 3]: noise of mean 0 and deviation 1 with as much in each octave, as pictures have; always the same."""
+    rng = np.random.default_rng(0)
+    octaves = max(1, max(height, width).bit_length() - 1)
+    total = np.zeros((height, width, 3), np.float32)
+    for octave in range(octaves):
+        rough = rng.standard_normal(((height >> octave) + 2, (width >> octave) + 2, 3), np.float32)
+        while rough.shape[0] < height or rough.shape[1] < width:
+            rough = _doubled(rough)
+        total += rough[:height, :width]
+    return (total - total.mean(axis=(0, 1))) / np.maximum(total.std(axis=(0, 1)), 1e-6)
+
+
+def without_transparency(colour: Float, alpha: Float | None, selected: NDArray[np.bool_] | None, fill: str) -> Float:
+    """[h, w, c] with every px of alpha 0 filled: the selected ones by `fill`, the others from their neighbours."""
+    if alpha is None:
+        return colour
+    filled = fill_transparent(colour, alpha)
+    if selected is None:
+        return filled
+    return outpainted(filled, alpha, selected, fill)
+
+
+def _mixed(below: Float, above: Float, opacity: Float) -> Float:
+    """Exactly `below` at opacity 0 and `above` at 1."""
+    part = opacity[..., None]
+    return ((1 - part) * below + part * above).astype(np.float32, copy=False)
+
+
+Places = tuple[NDArray[np.int32], NDArray[np.int32]]
+
+
+def _nearer(nearest: Places, rows: NDArray[np.int32], columns: NDArray[np.int32], dy: int, dx: int) -> Places:
+    """`nearest`, or what the px at (dy, dx) knows where that is nearer."""
+    height, width = rows.shape
+    if abs(dy) >= height or abs(dx) >= width:
+        return nearest
+    here = slice(max(0, -dy), height - max(0, dy)), slice(max(0, -dx), width - max(0, dx))
+    there = slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx))
+    theirs = nearest[0][there], nearest[1][there]
+    wins = _distance(theirs, rows[here], columns[here]) < _distance(
+        (nearest[0][here], nearest[1][here]), rows[here], columns[here]
+    )
+    updated = nearest[0].copy(), nearest[1].copy()
+    for array, other in zip(updated, theirs, strict=True):
+        array[here] = np.where(wins, other, array[here])
+    return updated
+
+
+def _distance(places: Places, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.int64]:
+    return (places[0] - rows).astype(np.int64) ** 2 + (places[1] - columns).astype(np.int64) ** 2
+
+
+def _halving(jump: int) -> list[int]:
+    return [jump >> k for k in range(1, jump.bit_length())]
+
+
+def _deviation(colour: Float, alpha: Float) -> Float:
+    """Per channel, of the px that are there."""
+    return colour[alpha > 0].std(axis=0)
+
+
+def _doubled(array: Float) -> Float:
+    """Twice as large, bilinear."""
+    size = (2 * array.shape[1], 2 * array.shape[0])
+    planes = [Image.fromarray(np.ascontiguousarray(array[..., k]), "F") for k in range(array.shape[2])]
+    return np.stack([np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in planes], axis=2)
