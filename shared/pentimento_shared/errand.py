@@ -16,7 +16,7 @@ from .client import BackendError, Client, Job, check_version
 from .document import Insertion, Picture, Strips
 from .gathering import Gathered
 from .line import PAUSE_S, GivenUp, Line
-from .outcome import Selected, composite_for, insertion, new_layer
+from .outcome import Selected, changed_files, composite_for, insertion, new_layer
 from .pixel_form import Form
 from .pixels import Pixels, PixelsError, decode_png, encode_png
 from .plans import Plan
@@ -164,6 +164,7 @@ class Errand:
             layers.append(new_layer(png, plan, job.id, mask, form))
             del png
             self._check_cancelled()
+        self._tell(warnings=(*self.status.warnings, *changed_files(layers, plan)))
         self.insertion = insertion(layers, plan)
         self._tell(phase="inserting", message="Inserting the result.", progress=0.98, seeds=job.seeds[-len(layers) :])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .document import Insertion, NewLayer
+from .extra import changes
 from .geometry import Rect
 from .layer_record import LayerRecord
 from .pixel_form import Form, fitted, on_canvas, split_alpha
@@ -77,6 +78,11 @@ def _name(recipe: Recipe) -> str:
         return f"{shortened(own or prompt)} ({recipe.seed})"
     varied = f", variation {recipe.settings['variation_seed']}" if recipe.settings["variation_strength"] else ""
     return f"{shortened(prompt)} ({recipe.seed}{varied})"
+
+
+def changed_files(layers: Sequence[NewLayer], plan: Plan) -> tuple[str, ...]:
+    """A sentence for each file that took part in other pictures before under its name."""
+    return changes(plan.extras, LayerRecord.from_json(layers[-1].record).recipe.extras) if plan.extras else ()
 
 
 def _recipe(png: bytes) -> Recipe:

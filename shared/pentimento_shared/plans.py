@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from .document import Document, DocumentError, Layer
+from .extra import Extra
 from .framing import AUTOMATIC, LEAST_SIDE
 from .geometry import Rect, Size, context_rect
 from .layer_record import LayerRecord
@@ -50,7 +51,7 @@ class Plan:
     `masked_by` in `place`, else the grey PNG `mask`. `above` is the layer that the result goes above; when it is
     `anchored` the result has no place without it. `canvas` is the document's size. `expected` is the SHA-256 that the
     picture's levels must have, None when any will do. With `last_only` the result is the last of the job's pictures:
-    the others lead to it.
+    the others lead to it. `extras` are the files that the picture was made with before.
     """
 
     task: Task
@@ -68,6 +69,7 @@ class Plan:
     parent: str | None = None
     expected: str | None = None
     last_only: bool = False
+    extras: tuple[Extra, ...] = ()
 
     @property
     def reshapes_selection(self) -> bool:
@@ -172,6 +174,7 @@ def plan_redo(document: Document, id: str | None) -> Plan:
         parent=recipe.parent,
         expected=recipe.source,
         last_only=True,
+        extras=recipe.extras,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from . import infotext_areas
+from .extra import Extra, extras_from_json, extras_to_json, hash_pairs
 from .geometry import Rect, Size
 from .settings import SEED_END, SettingError, Task, Value, check_task, validate
 
@@ -32,7 +33,8 @@ class Recipe:
     schedule (0..1) it started. `size` is the picture's, `work_size` the model's, both px. `canvas` and `context` say
     where the sent picture lies in the document. `source` and `mask` are SHA-256 of the sent pixels (hex), None where
     the task has none. `parent` is the id of the recipe of the layer that this one refines. `written` holds those
-    settings as they were written that styles, wildcards or comments have made into what `settings` has.
+    settings as they were written that styles, wildcards or comments have made into what `settings` has. `extras` are
+    the files that the prompts called for by name.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Recipe:
     software: str = ""
     created: str = ""
     written: Mapping[str, Value] = field(default_factory=dict)
+    extras: tuple[Extra, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -108,10 +111,14 @@ class Recipe:
             task = check_task(values["task"])
             settings = validate(task, values["settings"])
             validate(task, values.get("written", {}))
+            extras = extras_from_json(values.get("extras", []))
         except SettingError as error:
             raise RecipeError(f"This recipe cannot be replayed: {error}") from error
+        except ValueError as error:
+            raise RecipeError(f"In this recipe extras is {error}.") from error
         shapes = {name: shape(*values[name]) for name, shape in _SHAPES.items()}
-        return cls(**{**values, **shapes, "task": task, "settings": settings, "start": float(values["start"])})
+        start = float(values["start"])
+        return cls(**{**values, **shapes, "task": task, "settings": settings, "start": start, "extras": extras})
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -143,6 +150,7 @@ class Recipe:
             **({} if settings["clip_skip"] == 1 else {"Clip skip": settings["clip_skip"]}),
             **infotext_areas.pairs(settings),
             **_unless_usual("Conditional mask weight", settings.get("inpainting_mask_weight"), 1),
+            **hash_pairs(self.extras),
             "RNG": "CPU",
             "Version": self.software,
         }
@@ -167,6 +175,7 @@ def _lists(recipe: Recipe) -> dict[str, Any]:
         "settings": dict(recipe.settings),
         "written": dict(recipe.written),
         "model": dict(recipe.model),
+        "extras": extras_to_json(recipe.extras),
     }
 
 

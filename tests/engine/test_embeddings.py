@@ -114,6 +114,9 @@ def test_the_promises_hold_with_embeddings(studio, embeddings, picture, task):
     batch = studio.results(task, source, mask, seeds=(1, 2, 3), batch_size=3, **how)
     assert studio.results(task, source, mask, seeds=(2,), **how)[0].pixels == batch[1].pixels
     recipe = Recipe.from_json(batch[2].recipe.to_json())
+    (extra,) = recipe.extras
+    assert (extra.kind, extra.name, extra.hash) == ("embedding", "thing", extra.sha256[:10])
+    assert f'TI hashes: "thing: {extra.hash}"' in recipe.to_infotext()
     again = studio.engine.run(Request(recipe.task, recipe.settings, (recipe.seed,), source, mask), lambda: False)
     assert next(event for event in again if isinstance(event, Result)).pixels == batch[2].pixels
     assert studio.picture(task, source, mask, strength=0, **how).data == source.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,8 @@ from pentimento.engine.extras.files import ExtraFiles, Lora
 from pentimento.engine.extras.patching import fit
 from pentimento.engine.prompts.tracing import PromptError
 from pentimento.engine.request import Cancelled, EngineError, Request, Result
-from pentimento_shared.recipe import Recipe
+from pentimento_shared.extra import Extra
+from pentimento_shared.recipe import Recipe, settings_from_infotext
 
 SIZE = {"width": 64, "height": 64, "steps": 2}
 PARTS = ("unet", "text_encoder")
@@ -349,3 +351,28 @@ def test_a_lora_does_not_stand_in_the_negative_prompt(studio, loras):
     loras("ink", kohya())
     with pytest.raises(PromptError, match=r"negative_prompt, character 5, .* called for in the prompt"):
         painted(studio, "a", negative_prompt="fog <lora:ink:1>")
+
+
+def test_the_recipe_tells_which_files_took_part(studio, loras, picture):
+    """The short hash is that of all behind the header, as AUTOMATIC1111 has it."""
+    data = loras("ink", kohya()).read_bytes()
+    how = {"prompt": "a {<lora:ink:0.5><lora:ink:0.5>|}", "batch_size": 6, "seeds": tuple(range(6))}
+    recipes = [result.recipe for result in studio.results("txt2img", **how, **SIZE)]
+    whole = hashlib.sha256(data).hexdigest()
+    short = hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()[:12]
+    for recipe in recipes:
+        named = "lora" in str(recipe.settings["prompt"])
+        assert recipe.extras == ((Extra("lora", "ink", whole, short),) if named else ())
+        assert Recipe.from_json(recipe.to_json()) == recipe
+    assert len({recipe.extras for recipe in recipes}) == 2
+    kept = studio.results("img2img", picture(64, 64), prompt="a <lora:ink:1>", strength=0)[0].recipe
+    assert kept.extras == ()
+
+
+def test_an_infotext_has_the_hashes(studio, loras):
+    loras("ink", kohya())
+    loras("colour", kohya(5), {"sshs_model_hash": "ab" * 32})
+    recipe = studio.results("txt2img", prompt="a <lora:ink:1> <lora:colour:1>", **SIZE)[0].recipe
+    assert f'Lora hashes: "ink: {recipe.extras[0].hash}, colour: abababababab"' in recipe.to_infotext()
+    assert settings_from_infotext(recipe.to_infotext())["prompt"] == "a <lora:ink:1> <lora:colour:1>"
+    assert "hashes" not in studio.results("txt2img", prompt="a", **SIZE)[0].recipe.to_infotext()

@@ -317,6 +317,30 @@ def test_redo_takes_one_of_a_batch(controller: Controller) -> None:
     assert (again.levels == layers[2].levels).all()
 
 
+def test_redo_tells_that_a_lora_has_changed(controller: Controller, home: ServerProcess) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    def write(seed: int) -> None:
+        path = home.data / "models" / "loras" / "ink.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        drawn = torch.randn(8, 32, generator=torch.Generator().manual_seed(seed))
+        up, down = drawn[:4].T.contiguous(), drawn[4:].contiguous()
+        name = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+        save_file({f"{name}.lora_B.weight": up, f"{name}.lora_A.weight": down}, path)
+
+    write(1)
+    canvas = painted()
+    first = result(canvas, controller.start(canvas, order("img2img", prompt="a <lora:ink:1>")))
+    same = done(controller.redo(canvas, first.id))
+    assert (canvas.find(same.layers[0]).levels == first.levels).all()
+    assert same.warnings == ()
+    write(2)
+    other = done(controller.redo(canvas, first.id))
+    assert (canvas.find(other.layers[0]).levels != first.levels).any()
+    assert [text[:35] for text in other.warnings] == ["The file of the LoRA ink has change"]
+
+
 def test_redo_refuses_when_its_source_has_changed(controller: Controller, home: ServerProcess) -> None:
     canvas = painted()
     source = canvas.layers[0]

@@ -76,6 +76,9 @@ def test_version_leads():
         ({"extra": 1}, "fields that this software does not know: extra"),
         ({"parent": 5}, "parent is not text or null"),
         ({"written": []}, "written is not an object"),
+        ({"extras": {}}, "extras is not a list"),
+        ({"extras": [{"kind": "lora", "name": "ink"}]}, "extras is not an object of the texts hash, kind, name"),
+        ({"extras": [{"kind": "x", "name": "", "sha256": "", "hash": ""}]}, "extras is of no kind that is known"),
         ({"written": {"prompt": 5}}, "cannot be replayed: prompt is 5"),
     ],
 )

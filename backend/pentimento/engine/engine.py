@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from pentimento_shared.extra import Extra
 from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import Pixels
 from pentimento_shared.recipe import Recipe
@@ -24,6 +25,7 @@ from .coding import decode_pictures, encode_picture, latent_factor
 from .color import matched, ring_around
 from .conditioning import tell
 from .denoise import Source, Step, denoise
+from .extras.digests import Digests
 from .extras.patching import fit
 from .extras.vectors import read_concepts
 from .families.family import Told
@@ -65,6 +67,7 @@ class Engine:
         self.device = torch.device(_best_device() if device == "auto" else device)
         self._model: LoadedModel | None = None
         self._preview_map: Map | None = None
+        self.digests = Digests()
         self.ran: dict[str, int] = {}
         """Model id -> the largest area, px, at which it has made a picture."""
 
@@ -183,6 +186,7 @@ class _Run:
     def _painted(self, model: LoadedModel, common: _Common, pictures: range) -> Iterator[Result]:
         """Makes those pictures."""
         conditions = self._thrift.do("encode", lambda: self._conditions(model, common.plan, pictures))
+        extras = self._thrift.do("encode", lambda: [self._engine.digests.of(self._job.prompts[k]) for k in pictures])
         # A CPU gains nothing from a batch, and alone each picture is the same to the last bit.
         together = 1 if model.device.type == "cpu" else self._job.together
         for first in range(pictures.start, pictures.stop, together):
@@ -194,7 +198,8 @@ class _Run:
             decoded = self._decoded(model, latents)
             self._check()
             for index, picture in zip(batch, decoded, strict=True):
-                yield self._made(_result(self._job, index, picture, model, common.plan))
+                own = extras[index - pictures.start]
+                yield self._made(_result(self._job, index, picture, model, common.plan, own))
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, 1.0)))
 
     def _decoded(self, model: LoadedModel, latents: torch.Tensor) -> list[Float]:
@@ -317,14 +322,14 @@ def _unchanged(job: Job, index: int) -> Result:
     return Result(index, canvas.unchanged(), _mask_pixels(canvas), canvas.context, _recipe(job, index, "", 0))
 
 
-def _result(job: Job, index: int, work: Float, model: LoadedModel, plan: Plan) -> Result:
+def _result(job: Job, index: int, work: Float, model: LoadedModel, plan: Plan, extras: tuple[Extra, ...]) -> Result:
     canvas = job.canvas
     picture = to_context(work, job.layout)
     if canvas.source is not None and job.request.settings["color_match"]:
         mask = canvas.mask_crop()
         everywhere = np.ones(picture.shape[:2], bool)
         picture = matched(picture, canvas.rgb(), everywhere if mask is None else ring_around(mask))
-    recipe = _recipe(job, index, model.hash, plan.count)
+    recipe = _recipe(job, index, model.hash, plan.count, extras)
     return Result(index, canvas.delivered(picture), _mask_pixels(canvas), canvas.context, recipe)
 
 
@@ -332,7 +337,7 @@ def _mask_pixels(canvas: Canvas) -> Pixels | None:
     return None if canvas.mask is None else to_pixels(canvas.mask[..., None])
 
 
-def _recipe(job: Job, index: int, model_hash: str, steps_run: int) -> Recipe:
+def _recipe(job: Job, index: int, model_hash: str, steps_run: int, extras: tuple[Extra, ...] = ()) -> Recipe:
     request, canvas = job.request, job.canvas
     settings = {**job.prompts[index].settings(request.settings), **alone(request, index)}
     return Recipe(
@@ -354,6 +359,7 @@ def _recipe(job: Job, index: int, model_hash: str, steps_run: int) -> Recipe:
         parent=request.parent,
         software=f"pentimento {__version__}",
         created=job.created,
+        extras=extras,
     )
 
 
