@@ -8,6 +8,7 @@ from krita import Extension, Krita, Window
 
 from . import layers
 from .docker import ID, PentimentoDocker
+from .grid_dialog import ask_for_grid
 from .qt import QtWidgets
 from .reusing import choose_file
 from .session import Session
@@ -40,6 +41,7 @@ class PentimentoExtension(Extension):
             ("pentimento_img2img", "Img2img active layer", lambda: session.paint("img2img", "layer")),
             ("pentimento_inpaint", "Inpaint selection", lambda: session.paint("inpaint")),
             ("pentimento_generate", "Generate", lambda: session.paint("txt2img")),
+            ("pentimento_grid", "Grid...", self._ask_for_grid),
             ("pentimento_refine", "Refine this layer again", session.refine),
             ("pentimento_redo", "Redo exactly", session.redo),
             ("pentimento_cancel", "Cancel", self._cancel),
@@ -50,6 +52,11 @@ class PentimentoExtension(Extension):
     def _cancel(self) -> None:
         document = layers.active_document()
         self._session.cancel(None if document is None else document.id)
+
+    def _ask_for_grid(self) -> None:
+        window = Krita.instance().activeWindow()
+        if window is not None:
+            ask_for_grid(self._session, window.qwindow())
 
     def _reuse(self) -> None:
         window = Krita.instance().activeWindow()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pentimento_shared.backend_link import BackendLink
-from pentimento_shared.controller import Controller, Run, SourceKind
+from pentimento_shared.controller import Controller, Order, Run, SourceKind
 from pentimento_shared.document import Document
 from pentimento_shared.prompt_check import QUESTION, Findings, PromptCheck
 from pentimento_shared.settings import Task, Value
@@ -53,6 +53,8 @@ class Session(QtCore.QObject):
         self._runs: list[Run] = []
         self._chores: deque[Generator[None, None, None]] = deque()
         self._notice = Notice("", "", False)
+        self.axes: Sequence[tuple[str, str]] = ()
+        """What was written in the grid's dialog last."""
         self._turn = 0
         self._worker = self._timer(_WORKING_MS, self._tick)
         self._watcher = self._timer(_WATCHING_MS, self.watched.emit)
@@ -114,6 +116,15 @@ class Session(QtCore.QObject):
         """Runs a task on the active document with the docker's settings; `source` None: with its source too."""
         order = replace(self._choices, source=source or self._choices.source).order(task, self.rows(task))
         self._begin(lambda document: self._controller.start(document, order))
+
+    def order(self, task: Task) -> Order:
+        """What the docker asks for."""
+        return self._choices.order(task, self.rows(task))
+
+    def grid(self, axes: Sequence[tuple[str, str]]) -> None:
+        """Runs what the docker says for each combination of the values on `axes`: (setting, values as written)."""
+        order = self.order(self.task())
+        self._begin(lambda document: self._controller.grid(document, order, axes))
 
     def refine(self, layer: str | None = None, changes: Mapping[str, Value] | None = None) -> None:
         """Makes a result (None: the active layer) the source of the next one, with its own settings and `changes`."""

@@ -213,3 +213,36 @@ def _searched(settings: Mapping[str, Value], old: str, new: str) -> dict[str, Va
 
 def _name_of(chosen: Sequence[tuple[Axis, Value]]) -> str:
     return ", ".join(axis.title(value) for axis, value in chosen)
+
+
+def example(row: Setting) -> str:
+    """Values of an axis as they may be written, to show where there are none yet."""
+    if row.kind == "boolean":
+        return "yes, no"
+    if row.kind == "choice" and row.choices:
+        return ", ".join(row.choices[:3])
+    if row.name in ("seed", "variation_seed"):
+        return "1, 2, 3 or 1-5"
+    if row.kind == "number":
+        return f"{row.minimum or 0:g}-{row.maximum or 1:g} [4]"
+    if row.kind == "integer":
+        return "10-30 (+10)"
+    return "words of the prompt, other words, ..." if row.name == SEARCH else 'one, "two, with a comma"'
+
+
+def count_said(
+    task: Task, settings: Mapping[str, Value], axes: Sequence[tuple[str, str]], models: Collection[str] | None
+) -> tuple[int, str]:
+    """How many pictures the axes make, and a sentence: the first and the last of them, or (with 0) what is wrong."""
+    written = [axis for axis in axes if axis[0]]
+    if not written:
+        return 0, "Choose what shall change, and write its values."
+    names = {row.name for row in settings_for(task)}
+    own = {name: value for name, value in settings.items() if name in names}
+    try:
+        cells = plan_grid(task, own, [read_axis(*axis, task, models) for axis in written], lambda: 0).cells
+    except SettingError as error:
+        return 0, error.detail
+    if len(cells) == 1:
+        return 1, f"1 picture: {cells[0].name}."
+    return len(cells), f"{len(cells)} pictures, from {cells[0].name} to {cells[-1].name}."

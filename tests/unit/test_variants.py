@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pentimento_shared.settings import SettingError
-from pentimento_shared.variants import Axis, Grid, plan_grid, read_axis, split_axis
+from pentimento_shared.variants import Axis, Grid, axis_rows, count_said, example, plan_grid, read_axis, split_axis
 
 
 def values(name: str, text: str) -> tuple:
@@ -224,3 +224,23 @@ def test_what_makes_no_grid_is_refused():
         grid({"strength": 7}, x)
     with pytest.raises(SettingError, match="last_loop is 5"):
         grid({"last_loop": 5}, x)
+
+
+def test_what_is_written_is_counted_while_it_is_written():
+    def said(*axes: tuple[str, str]) -> tuple[int, str]:
+        return count_said("img2img", {"prompt": "a lake", "width": 64}, axes, ["demo"])
+
+    assert said(("", ""), ("", "7")) == (0, "Choose what shall change, and write its values.")
+    assert said(("strength", "0.2-0.8 [4]"), ("", ""), ("sampler", "Euler, Heun, LMS")) == (
+        12,
+        "12 pictures, from strength 0.2, Euler to strength 0.8, LMS.",
+    )
+    assert said(("steps", "7")) == (1, "1 picture: steps 7.")
+    assert said(("model", "dem"))[0] == 0
+    assert "there is no such model" in said(("model", "dem"))[1]
+
+
+@pytest.mark.parametrize("row", axis_rows("inpaint"), ids=lambda row: row.name)
+def test_examples_of_numbers_and_choices_are_values(row):
+    if row.kind in ("number", "choice", "boolean"):
+        assert len(read_axis(row.name, example(row), "inpaint").values) > 1
