@@ -13,7 +13,9 @@ from typing import Final
 
 from gi.repository import Gimp, GObject
 
+from pentimento_shared.plans import ONE_PICTURE
 from pentimento_shared.settings import SETTINGS, Setting, Value, settings_for
+from pentimento_shared.variants import SINGLE
 
 BY_MODEL: Final = "by-model"
 AS_RECORDED: Final = "as-recorded"
@@ -118,7 +120,13 @@ def start_arguments(task: str) -> tuple[Argument, ...]:
 def refine_arguments() -> tuple[Argument, ...]:
     """The arguments of refining: each may be left as the layer has it, and a new seed is drawn."""
     rows = [row for row in SETTINGS if row.tasks != ("txt2img",) and not row.of_document]
-    return tuple(_for_refine(row) for row in rows if not row.name.startswith("batch"))
+    return tuple(_for_refine(row) for row in rows if row.name not in (*SINGLE, "last_loop"))
+
+
+def grid_arguments() -> tuple[Argument, ...]:
+    """The arguments of a grid, whatever its task: what a task does not have is passed over."""
+    rows = [row for row in SETTINGS if not row.of_document and row.name not in (*SINGLE, "last_loop")]
+    return tuple(map(_for_start, rows))
 
 
 def read_all(arguments: Sequence[Argument], config: Gimp.ProcedureConfig) -> dict[str, Value]:
@@ -137,7 +145,7 @@ def _for_start(row: Setting) -> Argument:
 
 def _for_refine(row: Setting) -> Argument:
     why = "as the layer has it"
-    if row.name == "seed":
+    if row.name == "seed" or row.name in ONE_PICTURE:
         return Argument(row)
     if row.kind in ("choice", "boolean"):
         return Argument(row, AS_RECORDED, why)

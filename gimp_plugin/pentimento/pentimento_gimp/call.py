@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from gi.repository import Gimp, GLib
 
-from .procedures import Filter
+from pentimento_shared.document import Document
+from pentimento_shared.settings import Task, check_task
+
+from .procedures import AXES, Filter
 
 
 class Refused(Exception):
@@ -22,6 +25,14 @@ class Refused(Exception):
 def failed(sentence: str) -> Refused:
     """The end with a sentence, which GIMP shows to the artist or hands to the calling script."""
     return Refused(Gimp.PDBStatusType.EXECUTION_ERROR, sentence)
+
+
+def grid_task(call: Call, document: Document) -> Task:
+    """What each picture of a grid is."""
+    task = call.config.get_property("task")
+    if task == "auto":
+        return "img2img" if document.selection() is None else "inpaint"
+    return check_task(task)
 
 
 @dataclass(frozen=True)
@@ -44,3 +55,9 @@ class Call:
     def source(self) -> str:
         """What is read: "layer" or "canvas"."""
         return self.config.get_property("source") if self.filter.sourced else "layer"
+
+    @property
+    def axes(self) -> list[tuple[str, str]]:
+        """A grid's axes and their values as they were written; those without a setting are none."""
+        written = [tuple(self.config.get_property(f"{k}-{part}") or "" for part in ("axis", "values")) for k in AXES]
+        return [(name, values) for name, values in written if name.strip()]

@@ -32,10 +32,10 @@ _FIRST: Final = ("prompt", "negative_prompt", "strength", "model")
 """What is above the fold, in this order; the rest of the table is in it."""
 
 
-def ask(call: Call, document: GimpDocument, record: LayerRecord | None) -> None:
+def ask(call: Call, document: GimpDocument, record: LayerRecord | None, kind: type[Dialog] | None = None) -> None:
     """Lets the artist change the arguments; they are in `call.config` then. Raises Refused when the artist cancels.
 
-    `record`: the layer's that is refined; its settings are what the dialog begins with.
+    `record`: the layer's that is refined; its settings are what the dialog begins with. `kind`: another dialog.
     """
     prepare()
     arguments = call.filter.arguments()
@@ -44,7 +44,7 @@ def ask(call: Call, document: GimpDocument, record: LayerRecord | None) -> None:
             if argument.row.name in record.recipe.settings and argument.row.name != "seed":
                 argument.write(call.config, record.recipe.settings[argument.row.name])
     with closing(BackendLink(VERSION)) as link:
-        dialog = Dialog(call, document, link, arguments)
+        dialog = (kind or Dialog)(call, document, link, arguments)
         agreed = dialog.run()
     if not agreed:
         raise Refused(Gimp.PDBStatusType.CANCEL)

@@ -16,8 +16,9 @@ from pentimento_shared.recipe import RecipeError
 from pentimento_shared.settings import SettingError
 
 from .arguments import read_all
-from .call import Call, Refused, failed
+from .call import Call, Refused, failed, grid_task
 from .document import GimpDocument
+from .procedures import GRID
 from .watch import Watch
 
 TICK_S: Final = 0.02
@@ -39,7 +40,11 @@ def run(call: Call) -> Gimp.ValueArray:
 
         save(call, document)
         return call.procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
-    if call.mode == Gimp.RunMode.INTERACTIVE and call.filter.arguments():
+    if call.mode == Gimp.RunMode.INTERACTIVE and call.filter.task == GRID:
+        from .grid_dialog import ask_for_grid
+
+        ask_for_grid(call, document)
+    elif call.mode == Gimp.RunMode.INTERACTIVE and call.filter.arguments():
         from .dialog import ask
 
         ask(call, document, _recorded(document) if call.filter.task == "refine" else None)
@@ -90,6 +95,8 @@ def _begin(call: Call, document: GimpDocument) -> Run:
         raise failed(str(error)) from error
     if task == "refine":
         return controller.refine(document, settings)
+    if task == GRID:
+        return controller.grid(document, Order(grid_task(call, document), settings, call.source), call.axes)
     if task == "inpaint" and call.mode == Gimp.RunMode.INTERACTIVE and document.selection() is None:
         task = "img2img"  # as the dialog has said
     return controller.start(document, Order(task, settings, call.source))  # type: ignore[arg-type]

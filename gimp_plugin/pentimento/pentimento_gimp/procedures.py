@@ -9,9 +9,18 @@ from typing import Any, Final
 
 from gi.repository import Gimp, GObject
 
-from .arguments import Argument, refine_arguments, start_arguments
+from .arguments import Argument, grid_arguments, refine_arguments, start_arguments
 
 MENU: Final = "<Image>/Filters/Pentimento"
+GRID: Final = "grid"
+"""The task of the procedure that makes one of the tasks in TASKS_OF_GRID, many times."""
+TASKS_OF_GRID: Final = {
+    "auto": "Inpaint the selection; without one img2img",
+    "inpaint": "Inpaint the selection",
+    "img2img": "Img2img of the source",
+    "txt2img": "Generate from the prompt alone",
+}
+AXES: Final = "xyz"
 _SINGLE: Final = Gimp.ProcedureSensitivityMask.DRAWABLE
 _ANY: Final = _SINGLE | Gimp.ProcedureSensitivityMask.DRAWABLES | Gimp.ProcedureSensitivityMask.NO_DRAWABLES
 
@@ -31,6 +40,8 @@ class Filter:
         """Its settings."""
         if self.task == "refine":
             return refine_arguments()
+        if self.task == GRID:
+            return grid_arguments()
         return start_arguments(self.task) if self.task in ("inpaint", "img2img", "txt2img") else ()
 
 
@@ -57,6 +68,15 @@ PROCEDURES: Final[Mapping[str, Filter]] = {
         "The picture fills the selection, or the canvas when nothing is selected.",
         _ANY,
         "txt2img",
+    ),
+    "pentimento-grid": Filter(
+        "_Grid of Variants...",
+        "Make a picture for each combination of up to three settings' values, in one group of layers",
+        'An axis is a setting by its name or label (strength, "Sampling method", "Prompt S/R"), its values a list with '
+        "commas, 0.2, 0.4, or a range: 1-5, 1-10 (+2), 0.2-0.8 [4].",
+        _ANY,
+        GRID,
+        sourced=True,
     ),
     "pentimento-refine": Filter(
         "_Refine Layer Again...",
@@ -107,6 +127,8 @@ def create(plug_in: Gimp.PlugIn, name: str) -> Gimp.ImageProcedure:
         source.add("canvas", 1, "All that is visible", "")
         blurb = "What is read: the layer, or all that is visible"
         procedure.add_choice_argument("source", "Source", blurb, source, "layer", GObject.ParamFlags.READWRITE)
+    if about.task == GRID:
+        _add_axes(procedure)
     if about.task == "save":
         action, flags = Gimp.FileChooserAction.SAVE, GObject.ParamFlags.READWRITE
         procedure.add_file_argument("file", "File", "The PNG file to write", action, True, None, flags)
@@ -115,6 +137,17 @@ def create(plug_in: Gimp.PlugIn, name: str) -> Gimp.ImageProcedure:
             "layers", "New layers", "The layers that were made", Gimp.Layer.__gtype__, GObject.ParamFlags.READWRITE
         )
     return procedure
+
+
+def _add_axes(procedure: Gimp.ImageProcedure) -> None:
+    flags = GObject.ParamFlags.READWRITE
+    tasks = Gimp.Choice.new()
+    for number, (task, label) in enumerate(TASKS_OF_GRID.items()):
+        tasks.add(task, number, label, "")
+    procedure.add_choice_argument("task", "Task", "What each picture is", tasks, "auto", flags)
+    for letter in AXES:
+        procedure.add_string_argument(f"{letter}-axis", f"{letter.upper()} axis", "A setting, or nothing", "", flags)
+        procedure.add_string_argument(f"{letter}-values", f"{letter.upper()} values", "0.2, 0.4 or 1-5", "", flags)
 
 
 def _run(

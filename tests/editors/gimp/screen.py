@@ -57,19 +57,20 @@ def focus(stage):
     stage.xdotool("windowactivate", "--sync", window(stage, "GIMP$"))
 
 
-def command(stage, label):
-    """Runs a menu command by GIMP's search for commands."""
+def command(stage, label, patience=0.0):
+    """Runs a menu command by GIMP's search for commands, which gets `patience` seconds to find it."""
     focus(stage)
     stage.xdotool("key", "slash")
     yield stage.until(lambda: window(stage, "Search Actions"), "the search")
     stage.xdotool("type", "--delay", "20", label)
+    yield stage.until(pause(patience), "the search")
     yield from still(stage)
     stage.xdotool("key", "Return")
 
 
-def dialog(stage, label, title):
+def dialog(stage, label, title, patience=0.0):
     """Runs a command and gives the dialog that it opens the focus."""
-    yield from command(stage, label)
+    yield from command(stage, label, patience)
     found = yield stage.until(lambda: window(stage, title), f"the dialog {title}", 30)
     stage.xdotool("windowactivate", "--sync", found)
     return found

@@ -55,6 +55,7 @@ def test_without_a_backend_scripts_are_told(gimp: Play, tmp_path_factory: pytest
     assert run.check("the_procedures_are_known") == [
         "pentimento-backend",
         "pentimento-generate",
+        "pentimento-grid",
         "pentimento-img2img",
         "pentimento-inpaint",
         "pentimento-redo",
