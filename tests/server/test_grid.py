@@ -142,7 +142,7 @@ def test_inpainting_and_pictures_from_words_make_grids_too(shell: Shell, image: 
         (("--x", "strenght: 0.2"), "Did you mean strength?"),
         (("--x", "steps: 1-100", "--y", "strength: 0-1 [9]"), "100 x 9 = 900 pictures; at most 256"),
         (("--x", "model: tinny"), "there is no such model; there are: demo, tiny. Did you mean tiny?"),
-        (("--x", "steps: 1", "--width", "64"), "width is not a setting of img2img"),
+        (("--x", "steps: 1", "--context", "canvas"), "context is not a setting of img2img"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_made(

@@ -141,7 +141,7 @@ def test_any_text_is_values_or_a_sentence(name, text):
     [
         ("strenght", "There is no axis 'strenght' for img2img.* Did you mean strength"),
         ("batch size", "each cell of a grid is one picture"),
-        ("width", "There is no axis 'width' for img2img"),
+        ("context", "There is no axis 'context' for img2img"),
     ],
 )
 def test_an_axis_that_there_is_not(name, said):

@@ -3,7 +3,6 @@
 from pictures import names, raw
 from screen import dialog, focus, gone, opened, pause, running, still
 
-
 SEARCH_S = 5
 """GIMP's search for commands finds nothing for some seconds where the machine is busy."""
 
