@@ -22,9 +22,9 @@ def look(path: Path) -> Recognised:
     [
         (files.SD15, "sd15", "epsilon", False),
         (files.SD15_INPAINT, "sd15", "epsilon", True),
-        (files.SD21, "sd21", "v_prediction", False),
+        (files.SD21, "sd2", "v_prediction", False),
         (files.SDXL, "sdxl", "epsilon", False),
-        (files.SD35, "sd35", "flow", False),
+        (files.SD35, "sd3", "flow", False),
         (files.FLUX, "flux", "flow", False),
     ],
 )

@@ -12,6 +12,7 @@ from pentimento import __version__
 from .failures import FAILED, Failure
 from .grid import grid
 from .jobs import fetch, img2img, inpaint, txt2img
+from .models import models
 from .plugins import plugins
 from .prompts import prompt, styles
 
@@ -64,23 +65,7 @@ def stop() -> None:
     click.echo(f"stopped the backend at {stopped.url}" if stopped else "no backend is running")
 
 
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print all that is known as JSON.")
-def models(as_json: bool) -> None:
-    """List the models that are installed."""
-    from pentimento.engine.models import ModelLibrary
-
-    found = ModelLibrary.standard().list()
-    if as_json:
-        _print_json([info.to_json() for info in found])
-        return
-    if not found:
-        raise Failure("No model is installed.")
-    for info in found:
-        width, height = info.native_size
-        click.echo(f"{info.id:<20} {info.name} ({info.family}, made for {width} x {height}): {', '.join(info.tasks)}")
-        if info.description:
-            click.echo(f"{'':<20} {info.description}")
+cli.add_command(models)
 
 
 @cli.command()

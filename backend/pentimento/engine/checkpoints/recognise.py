@@ -17,12 +17,12 @@ Kind = Literal[
 ]
 Prediction = Literal["epsilon", "v_prediction", "flow"]
 
-SD15, SD21, SDXL, SD35, FLUX = "sd15", "sd21", "sdxl", "sd35", "flux"
+SD15, SD2, SDXL, SD3, FLUX = "sd15", "sd2", "sdxl", "sd3", "flux"
 FAMILY_NAMES: Final = {
     SD15: "Stable Diffusion 1.x",
-    SD21: "Stable Diffusion 2.x",
+    SD2: "Stable Diffusion 2.x",
     SDXL: "Stable Diffusion XL",
-    SD35: "Stable Diffusion 3.5",
+    SD3: "Stable Diffusion 3.5",
     FLUX: "FLUX.1",
 }
 """The families that are known by name -> their names for people."""
@@ -39,7 +39,8 @@ class Recognised:
     """What a file is. `family` is one of FAMILY_NAMES, "" where it has none or none is known.
 
     `architecture` names it for people, also where it is not supported. `parts` are a checkpoint's own: "unet" (or
-    "transformer"), "vae", "text_encoder". `problem` is a sentence: why it cannot be used; empty where it can.
+    "transformer"), "vae", "text_encoder". `problem` says why it cannot be used, going on after the file's name; empty
+    where it can.
     """
 
     kind: Kind
@@ -66,7 +67,7 @@ def recognise(header: Header, name: str = "") -> Recognised:
         if rule.fits(header):
             return rule.describe(header, name)
     supported = ", ".join(FAMILY_NAMES.values())
-    problem = f"Its architecture is not known (it has {seen(header)}). Supported: {supported}."
+    problem = f"has an architecture that is not known ({seen(header)}). Supported: {supported}."
     return Recognised("unknown", architecture="unknown architecture", problem=problem)
 
 
@@ -105,7 +106,7 @@ def _named(kind: Kind, architecture: str, problem: str = "") -> Callable[[Header
 
 def _unsupported(architecture: str) -> Callable[[Header, str], Recognised]:
     supported = ", ".join(FAMILY_NAMES.values())
-    return _named("checkpoint", architecture, f"It is a model of {architecture}. Supported: {supported}.")
+    return _named("checkpoint", architecture, f"is a model of {architecture}. Supported: {supported}.")
 
 
 # --- LoRA and embeddings ---
@@ -124,9 +125,9 @@ _LORA_MARKS: Final = (
     ".oft_diag",
 )
 _DOWN: Final = re.compile(r"(lora_down|lora_A|lora\.down)(\.\w+)?\.weight$|lora_A$")
-_CROSS_WIDTHS: Final = {768: SD15, 1024: SD21, 2048: SDXL}
+_CROSS_WIDTHS: Final = {768: SD15, 1024: SD2, 2048: SDXL}
 """Width of the text that a denoiser's cross attention reads -> family."""
-_LORA_BASES: Final = (("sdxl", SDXL), ("sd_v2", SD21), ("sd_v1", SD15), ("flux", FLUX), ("sd3", SD35))
+_LORA_BASES: Final = (("sdxl", SDXL), ("sd_v2", SD2), ("sd_v1", SD15), ("flux", FLUX), ("sd3", SD3))
 
 
 def _lora(header: Header, _name: str) -> Recognised:
@@ -138,7 +139,7 @@ def _lora_family(header: Header) -> str:
     if _holds("double_blocks", "single_blocks", "single_transformer_blocks")(header):
         return FLUX
     if _holds("joint_blocks", "transformer.transformer_blocks.")(header):
-        return SD35
+        return SD3
     if _any(header, "lora_te2_", "text_encoder_2."):
         return SDXL
     for name, tensor in header.tensors.items():
@@ -163,7 +164,7 @@ def _embedding(header: Header, _name: str) -> Recognised:
         family = SDXL
     else:
         width = next(iter(header.tensors.values())).shape[-1]
-        family = {768: SD15, 1024: SD21}.get(width, "")
+        family = {768: SD15, 1024: SD2}.get(width, "")
     return Recognised("embedding", family, f"embedding for {FAMILY_NAMES.get(family, 'a family that is not known')}")
 
 
@@ -177,10 +178,10 @@ def _unet(header: Header, name: str) -> Recognised:
     if UNET + "label_emb.0.0.weight" in header.tensors:
         family = SDXL
     else:
-        family = SD15 if _projects_by_convolution(header) else SD21
+        family = SD15 if _projects_by_convolution(header) else SD2
     shown = FAMILY_NAMES[family] + (" inpainting" if channels == _INPAINT_CHANNELS else "")
     if channels == _EDIT_CHANNELS:
-        problem = "It is an InstructPix2Pix model, which edits by instruction and does not paint by strength."
+        problem = "is an InstructPix2Pix model, which edits by instruction and does not paint by strength."
         return Recognised("checkpoint", family, "InstructPix2Pix", parts=parts, problem=problem)
     return Recognised(
         "checkpoint",
@@ -216,17 +217,17 @@ def _prediction(header: Header, name: str, family: str) -> Prediction:
         return "v_prediction" if stated.startswith("v") else "epsilon"
     if "v_pred" in header.tensors or _SAYS_V.search(name):
         return "v_prediction"
-    if family != SD21:
+    if family != SD2:
         return "epsilon"
     # Stable Diffusion 2's base, inpainting, turbo models predict noise; its 768 px models, the usual ones, velocity.
     inpaint = (*header.shape(FIRST_CONVOLUTION), 0, 0)[1] == _INPAINT_CHANNELS
     return "epsilon" if inpaint or _SAYS_BASE.search(name) or "turbo" in name.lower() else "v_prediction"
 
 
-def _sd35(header: Header, _name: str) -> Recognised:
+def _sd3(header: Header, _name: str) -> Recognised:
     number = max(_block_numbers(header, "joint_blocks"), default=0) + 1
     size = "large" if number > 30 else "medium"
-    return Recognised("checkpoint", SD35, f"Stable Diffusion 3.5 {size}", "flow", parts=_flow_parts(header))
+    return Recognised("checkpoint", SD3, f"Stable Diffusion 3.5 {size}", "flow", parts=_flow_parts(header))
 
 
 def _flux(header: Header, _name: str) -> Recognised:
@@ -235,7 +236,7 @@ def _flux(header: Header, _name: str) -> Recognised:
     parts = _flow_parts(header)
     if channels not in (0, 64) and channels > 100:
         which = "Fill" if channels > 300 else "Control"
-        problem = f"It is FLUX.1 {which}, which takes more than a picture. Supported: FLUX.1 dev and schnell."
+        problem = f"is FLUX.1 {which}, which takes more than a picture. Supported: FLUX.1 dev and schnell."
         return Recognised("checkpoint", FLUX, f"FLUX.1 {which}", "flow", parts=parts, problem=problem)
     return Recognised("checkpoint", FLUX, f"FLUX.1 {which}", "flow", parts=parts)
 
@@ -267,9 +268,8 @@ def _is_text_encoder(header: Header) -> bool:
 
 
 _DIFFUSERS_PIECE: Final = (
-    "It is one piece of a model in diffusers' folder format. Add the whole folder, with its model_index.json."
+    "is one piece of a model in diffusers' folder format. Add the whole folder, with its model_index.json."
 )
-_ALONE: Final = "Put it beside its model, or take a checkpoint that holds its text encoder."
 
 _CONTROLNET_MARKS: Final = ("lora_controlnet", "controlnet_", "control_model.", "input_hint_block", "lllite")
 
@@ -281,7 +281,7 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _Rule(_begins("conditioner.embedders.0.model."), _unsupported("the refiner of Stable Diffusion XL")),
     _Rule(_has("edm_mean"), _unsupported("Playground 2.5")),
     _Rule(lambda header: FIRST_CONVOLUTION in header.tensors, _unet),
-    _Rule(_has("joint_blocks.0.context_block.adaLN_modulation.1.bias"), _sd35),
+    _Rule(_has("joint_blocks.0.context_block.adaLN_modulation.1.bias"), _sd3),
     _Rule(_has("distilled_guidance_layer.in_proj.weight"), _unsupported("Chroma")),
     _Rule(_has("double_stream_modulation_img.lin.weight"), _unsupported("FLUX.2")),
     _Rule(_has("double_blocks.0.img_attn.norm.key_norm.scale"), _flux),
@@ -290,7 +290,10 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _Rule(_has("clip_txt_mapper.weight", "down_blocks.1.0.channelwise.0.weight"), _unsupported("Stable Cascade")),
     _Rule(_has("double_layers.0.attn.w1q.weight"), _unsupported("AuraFlow")),
     _Rule(_has("patch_embedding.weight", "patchify_proj.weight"), _unsupported("a video model")),
-    _Rule(_has("input_blocks.0.0.weight"), _named("checkpoint", "a UNet alone", f"It is a UNet alone. {_ALONE}")),
+    _Rule(
+        _has("input_blocks.0.0.weight"),
+        _named("checkpoint", "a UNet alone", "is a UNet alone. Take a checkpoint that holds its text encoder."),
+    ),
     _Rule(
         _has("down_blocks.0.resnets.0.conv1.weight", "transformer_blocks.0.norm1.linear.weight"),
         _named("checkpoint", "a piece of a diffusers model", _DIFFUSERS_PIECE),
