@@ -11,7 +11,7 @@ from typing import Any, Final
 from . import infotext_areas
 from .extra import Extra, extras_from_json, extras_to_json, hash_pairs
 from .geometry import Rect, Size
-from .settings import SEED_END, SettingError, Task, Value, check_task, validate
+from .settings import AUTOMATIC_VAE, SEED_END, SettingError, Task, Value, check_task, validate
 
 VERSION: Final = 1
 PNG_KEY: Final = "pentimento"
@@ -147,6 +147,7 @@ class Recipe:
                 else {"Denoising strength": self.start if self.loop else settings["strength"]}
             ),
             **self._variation(),
+            **({} if settings["vae"] == AUTOMATIC_VAE else {"VAE": settings["vae"]}),
             **({} if settings["clip_skip"] == 1 else {"Clip skip": settings["clip_skip"]}),
             **infotext_areas.pairs(settings),
             **_unless_usual("Conditional mask weight", settings.get("inpainting_mask_weight"), 1),
@@ -227,6 +228,7 @@ _FROM_INFOTEXT: Final[Mapping[str, tuple[str, type]]] = {
     "Variation seed": ("variation_seed", int),
     "Variation seed strength": ("variation_strength", float),
     "Denoising strength": ("strength", float),
+    "VAE": ("vae", str),
     "Clip skip": ("clip_skip", int),
     "Mask blur": ("feather", int),
     "Conditional mask weight": ("inpainting_mask_weight", float),

@@ -33,6 +33,8 @@ GROUPS: Final[Mapping[Group, str]] = {
 }
 """Group -> the heading over its rows, in the order in which forms show them."""
 
+AUTOMATIC_VAE: Final = "automatic"
+"""The value of `vae` that means the model's own."""
 CONTEXTS: Final = ("automatic", "selection", "canvas")
 LINEAR: Final = "Linear"
 AGGRESSIVE: Final = "Aggressive"
@@ -201,6 +203,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         group="model",
         maximum=200,
         advanced=False,
+    ),
+    Setting(
+        name="vae",
+        label="SD VAE",
+        help="What turns latents into a picture: automatic takes the model's own; or the name of a file in models/vae.",
+        kind="string",
+        default=AUTOMATIC_VAE,
+        group="model",
+        maximum=200,
     ),
     Setting(
         name="cfg_scale",

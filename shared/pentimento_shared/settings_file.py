@@ -23,6 +23,7 @@ _WITHOUT_EFFECT: Final = frozenset(
 _SILENT_AT_DEFAULT: Final = (
     "styles",
     "clip_skip",
+    "vae",
     "variation_seed",
     "variation_strength",
     "loops",

@@ -18,7 +18,10 @@ from pentimento_shared.settings import SETTINGS, validate
 from pentimento_shared.settings_file import FileSettings, NoSettings, read_settings, read_settings_file
 from tests.unit.test_recipe import recipe
 
-SILENT = ("styles", "clip_skip", "variation_seed", "variation_strength", "loops", "prompt_matrix", "masked_content")
+SILENT = (
+    *("styles", "clip_skip", "vae", "variation_seed", "variation_strength", "loops", "prompt_matrix"),
+    "masked_content",
+)
 MODELS = ({"id": "demo", "name": "Demo"}, {"id": "dreams/v8", "name": "Dream v8", "hash": "879db523c30d3b90"})
 
 

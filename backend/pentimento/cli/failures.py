@@ -29,6 +29,7 @@ def explain(error: BaseException) -> Failure:
     """What to tell of any exception that reached the top."""
     import click
 
+    from pentimento.engine.request import EngineError
     from pentimento.jobs.disk import DiskFull, NotOurs
     from pentimento_shared.answers import BackendError, BackendProblem
     from pentimento_shared.settings import SettingError
@@ -41,7 +42,7 @@ def explain(error: BaseException) -> Failure:
         return Failure(error.format_message())
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return Failure("Stopped.", INTERRUPTED)
-    if isinstance(error, SettingError):
+    if isinstance(error, (SettingError, EngineError)):
         return wrong(error.detail)
     if isinstance(error, BackendProblem):
         return Failure(error.detail, WRONG_INPUT if error.status in (400, 413, 415, 422) else FAILED)

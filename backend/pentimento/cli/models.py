@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from .failures import Failure, wrong
 
 if TYPE_CHECKING:
+    from pentimento.engine.checkpoints.recognise import Kind
     from pentimento.engine.models import ModelInfo
     from pentimento.pulling import Report
 
+_BESIDES: Final[tuple[tuple[Kind, str], ...]] = (
+    ("lora", "LoRA"),
+    ("embedding", "Embeddings"),
+    ("vae", "VAEs"),
+    ("upscaler", "Upscalers"),
+)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print all that is known as JSON.")
 
 
@@ -51,7 +58,7 @@ def _list(as_json: bool) -> None:
         click.echo(f"{info.id:<20} {info.name} ({what}, made for {width} x {height}): {', '.join(info.tasks)}")
         if info.description:
             click.echo(f"{'':<20} {info.description}")
-    for kind, title in (("lora", "LoRA"), ("embedding", "Embeddings"), ("vae", "VAEs"), ("upscaler", "Upscalers")):
+    for kind, title in _BESIDES:
         names = [file.name for file in library.folders.files(kind) if not file.refused]
         if names:
             click.echo(f"\n{title}: {', '.join(names)}")
@@ -67,7 +74,7 @@ def _list(as_json: bool) -> None:
 @_as_json
 def info(model: str, as_json: bool) -> None:
     """Say all that is known of one model, and the memory that it takes."""
-    from pentimento.engine.memory import weight_bytes
+    from pentimento.engine.footprint import weight_bytes
     from pentimento.engine.models import ModelLibrary
 
     found = ModelLibrary.standard().get(model)
@@ -80,7 +87,7 @@ def info(model: str, as_json: bool) -> None:
 
 
 def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
-    from pentimento.engine.memory import weight_bytes
+    from pentimento.engine.footprint import weight_bytes
 
     yield "id", info.id
     yield "name", info.name

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from pentimento_shared.extra import Extra
 from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import Pixels
 from pentimento_shared.recipe import Recipe
+from pentimento_shared.settings import AUTOMATIC_VAE
 
 from .. import __version__
 from .arrays import Float, to_pixels
@@ -32,7 +33,6 @@ from .families.family import Told
 from .families.registry import family_of
 from .job import Job, alone, next_loop, plan_job, seed_of
 from .loaded import LoadedModel
-from .loading import load
 from .masked_latents import masked_content
 from .masks import latent_selection
 from .models import ModelInfo, ModelLibrary
@@ -44,6 +44,7 @@ from .resample import mask_to_work, to_context, to_work
 from .samplers import Plan, make_plan, resolve_schedule, steps_to_run
 from .streaming import stream
 from .thrift import Thrift
+from .warm import WarmModels
 
 LOADED, ENCODED, SAMPLED = 0.1, 0.15, 0.92
 """Fractions of a job's whole progress at which loading, encoding and a picture's sampling end."""
@@ -65,16 +66,16 @@ class Engine:
         self.library = library
         self.prompt_files = prompt_files or PromptFiles.standard()
         self.device = torch.device(_best_device() if device == "auto" else device)
-        self._model: LoadedModel | None = None
-        self._preview_map: Map | None = None
+        self._warm = WarmModels(self.device)
+        self._preview_maps: WeakKeyDictionary[torch.nn.Module, Map] = WeakKeyDictionary()
         self.digests = Digests()
         self.ran: dict[str, int] = {}
         """Model id -> the largest area, px, at which it has made a picture."""
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """Ids of the models in memory."""
-        return () if self._model is None else (self._model.info.id,)
+        """Ids of the models in memory, the one used last at the end."""
+        return self._warm.ids
 
     def run(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Makes the request's pictures: Progress and Preview on the way, one Result per seed, in order.
@@ -89,28 +90,28 @@ class Engine:
 
         return stream(work)
 
-    def model(self, info: ModelInfo) -> LoadedModel:
-        """The model in memory, loaded when it is not there yet; the one before it is freed first."""
-        if self._model is None or self._model.info != info:
-            self._model = None
-            self._preview_map = None
-            gc.collect()
-            self._model = load(info, self.device)
-        return self._model
+    def model(self, info: ModelInfo, vae: str = AUTOMATIC_VAE) -> LoadedModel:
+        """The model in memory, loaded when it is not there yet; others that do not fit beside it are freed.
+
+        `vae` is the setting. Raises BrokenModel, OutOfMemory, and EngineError for a VAE that cannot be used.
+        """
+        return self._warm.get(info, self.library.vae(vae))
 
     @property
     def in_memory(self) -> LoadedModel | None:
         """The model that the present job works with, once it is loaded."""
-        return self._model
+        return self._warm.last
 
     def free_caches(self) -> None:
         """Lets go of what the present job can do without."""
-        self._preview_map = None
+        self._preview_maps.clear()
+        self._warm.free_others()
 
     def preview_map(self, model: LoadedModel) -> Map:
-        if self._preview_map is None:
-            self._preview_map = preview_map(model)
-        return self._preview_map
+        vae = model.components["vae"]
+        if vae not in self._preview_maps:
+            self._preview_maps[vae] = preview_map(model)
+        return self._preview_maps[vae]
 
 
 def _best_device() -> str:
@@ -162,7 +163,7 @@ class _Run:
             return [self._made(_unchanged(job, index)) for index in job.pictures][-1]
         self._stage(Progress("load", 0.0))
         self._tell_of_enlarging()
-        model = self._thrift.do("load", lambda: self._engine.model(job.info))
+        model = self._thrift.do("load", lambda: self._engine.model(job.info, str(job.request.settings["vae"])))
         self._thrift.do("load", lambda: self._engine.preview_map(model))
         model = replace(model, concepts=read_concepts(model, job.embeddings))
         self._stage(Progress("encode", LOADED))

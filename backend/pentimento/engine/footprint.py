@@ -8,19 +8,16 @@ from typing import Final
 
 from .checkpoints.header import Header, HeaderError, read_header
 from .models import ModelInfo
-from .request import EngineError
+from .request import OutOfMemory
 
 _NOT_LOADED: Final = (".non_ema.", ".fp16.")
 
 
-class TooLittleMemory(EngineError):
-    """A model that the device cannot hold; nothing was loaded."""
-
-    def __init__(self, info: ModelInfo, needed: int, free: int, what: str) -> None:
-        remedy = "Close other programs, or choose a smaller model."
-        detail = f"The model {info.id} takes {amount(needed)} of {what}, and {amount(free)} are free. {remedy}"
-        super().__init__(detail, "model", info.id)
-        self.needed = needed
+def too_little(info: ModelInfo, needed: int, free: int, what: str) -> OutOfMemory:
+    """The refusal of a model that the device cannot hold."""
+    remedy = "Close other programs, or choose a smaller model."
+    detail = f"The model {info.id} takes {amount(needed)} of {what}, and {amount(free)} are free. {remedy}"
+    return OutOfMemory(detail, "model", info.id)
 
 
 def amount(size: int) -> str:

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from .checkpoints import single_file
 from .checkpoints.header import HeaderError, read_header
-from .checkpoints.places import PICKLE, PICKLES
+from .checkpoints.places import PICKLE, PICKLES, ModelFile
+from .checkpoints.reading import NoModel, read_checkpoint
 from .families.registry import FAMILIES
 from .loaded import LoadedModel
 from .models import INDEX_FILE, BrokenModel, ModelInfo, read_json
+from .request import EngineError
 
 HASH_BLOCK: Final = 1 << 22
+UNUSABLE: Final = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError)
+"""What diffusers and transformers raise for files that do not fit."""
 REMEDY: Final = "Put the model's original files there again."
 
 
 def load(info: ModelInfo, device: torch.device) -> LoadedModel:
-    """The model of that folder on `device`: float32 on a CPU, half precision elsewhere.
+    """The model of that folder or single file on `device`: float32 on a CPU, half precision elsewhere.
 
     Raises BrokenModel for a file that is missing, truncated, a pickle, or of another shape than its configuration.
     """
+    if info.file is not None:
+        return _load_file(info, info.file, device)
     family = FAMILIES[info.family]
     files = {part: check_weights(info, part) for part in family.weights if not _left_out(info, part)}
-    # float16 and bfloat16 are slower than float32 on most CPUs, and not every CPU operator has them.
-    dtype = torch.float32 if device.type == "cpu" else family.dtype
+    dtype = _dtype(info, device)
     variant = "fp16" if ".fp16." in files[family.denoiser][0].name else None
     try:
         pipeline = family.pipeline.from_pretrained(
@@ -39,13 +45,62 @@ def load(info: ModelInfo, device: torch.device) -> LoadedModel:
             local_files_only=True,
             **_left_away(family.pipeline),
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except UNUSABLE as error:
         raise BrokenModel(info.id, info.folder, f"does not hold a usable model ({error}).", REMEDY) from error
-    pipeline.to(device)
-    vae: Any = pipeline.vae
+    components = _placed(pipeline.components, device, dtype)
+    return LoadedModel(info, components, _sha256(files[family.denoiser]), device, dtype)
+
+
+def _load_file(info: ModelInfo, file: Path, device: torch.device) -> LoadedModel:
+    dtype = _dtype(info, device)
+    try:
+        config = read_checkpoint(file).config
+        components = single_file.load_components(file, config, FAMILIES[info.family].pipeline, dtype)
+    except NoModel as error:
+        raise BrokenModel(info.id, file, error.problem, REMEDY) from error
+    except single_file.IncompleteFile as error:
+        raise BrokenModel(info.id, file, f"lacks {error}.", REMEDY) from error
+    except UNUSABLE as error:
+        raise BrokenModel(info.id, file, f"does not hold a usable model ({error}).", REMEDY) from error
+    return LoadedModel(info, _placed(components, device, dtype), _sha256([file]), device, dtype)
+
+
+def load_vae(model: LoadedModel, file: ModelFile) -> Any:
+    """The VAE in that file, for a model that is in memory, on its device.
+
+    Raises EngineError about the setting `vae` for a file that holds none, or one for other latents.
+    """
+    own = model.components["vae"]
+    try:
+        vae = single_file.load_vae(file.path, read_header(file.path), dict(own.config), model.dtype)
+    except HeaderError as error:
+        raise _no_vae(file, error.problem) from error
+    except (single_file.IncompleteFile, *UNUSABLE) as error:
+        raise _no_vae(file, f"does not hold a VAE that can be used ({error}).") from error
+    ours, theirs = own.config["latent_channels"], vae.config["latent_channels"]
+    if ours != theirs:
+        raise _no_vae(file, f"is a VAE of {theirs} latent channels; the model {model.info.id} has {ours}.")
+    return _placed({"vae": vae}, model.device, model.dtype)["vae"]
+
+
+def _no_vae(file: ModelFile, problem: str) -> EngineError:
+    return EngineError(f"vae is {file.name!r}, but {file.path.name} {problem}", "vae", file.name)
+
+
+def _dtype(info: ModelInfo, device: torch.device) -> torch.dtype:
+    # float16 and bfloat16 are slower than float32 on most CPUs, and not every CPU operator has them.
+    return torch.float32 if device.type == "cpu" else FAMILIES[info.family].dtype
+
+
+def _placed(components: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """The components with their modules on the device."""
+    for part in components.values():
+        if isinstance(part, torch.nn.Module):
+            part.to(device)
+    vae: Any = components["vae"]
     if dtype == torch.float16 and vae.config.get("force_upcast"):
         vae.to(torch.float32)  # it overflows in half precision, and says so
-    return LoadedModel(info, dict(pipeline.components), _sha256(files[family.denoiser]), device, dtype)
+    return dict(components)
 
 
 def _left_away(pipeline: type[Any]) -> dict[str, Any]:

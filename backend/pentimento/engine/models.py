@@ -1,24 +1,26 @@
-"""Which models there are, read from their folders' JSON files. Free of torch: the server imports this."""
+"""Which models there are, read from folders' JSON files and files' headers. Free of torch: the server imports this."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pentimento_shared.geometry import Size
 from pentimento_shared.places import data_folder
-from pentimento_shared.settings import SETTINGS, TASKS, SettingError, Task, Value, did_you_mean
+from pentimento_shared.settings import AUTOMATIC_VAE, SETTINGS, TASKS, SettingError, Task, Value, did_you_mean
 
+from .checkpoints.places import INDEX_FILE, ModelFile, ModelFolders, remembered
+from .checkpoints.reading import NoModel, read_checkpoint
+from .checkpoints.recognise import Kind
 from .families.info import PIPELINES, Facts
 from .request import EngineError
 
 INFO_FILE: Final = "pentimento.json"
 """Optional file of ours in a model's folder; it overrides what is derived from the model's own configuration."""
-INDEX_FILE: Final = "model_index.json"
 PIXELS_OVER_NATIVE: Final = 2.25
 """Largest area worked at once, in native areas, where a model's folder does not say: 1.5 times each side."""
 
@@ -33,12 +35,13 @@ class UnknownModel(EngineError):
 
 
 class BrokenModel(EngineError):
-    """A model folder whose files cannot be used; the sentence names the file and what to do."""
+    """A model whose files cannot be used; the sentence names the file and what to do. `problem` is it from there on."""
 
     def __init__(self, model: str, path: Path, problem: str, remedy: str) -> None:
         said = f"The model {model!r} cannot be loaded: {path.name} {problem} {remedy}"
         super().__init__(said.rstrip(), "model", model)
         self.path = path
+        self.problem = f"{problem} {remedy}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class ModelInfo:
     what both sides of the work picture are multiples of (px). `min_steps` is the least number of steps that run at any
     strength. `defaults` are values of the settings table that suit this model, `limits` upper bounds below the table's,
     `choices` the values that a choice has here where that is not all of them, `without` the rows that do nothing here.
-    `preview` maps latents to RGB (rows: latent channels, then the bias), empty when it is to be measured.
+    `preview` maps latents to RGB (rows: latent channels, then the bias), empty when it is to be measured. `folder` is a
+    model's in diffusers' format; a model in a single `file` has only what else lies beside it there. `variant` says how
+    it was distilled ("turbo", "lightning", ...), "" for a model that takes the usual number of steps.
     """
 
     id: str
@@ -68,6 +73,8 @@ class ModelInfo:
     preview: tuple[tuple[float, ...], ...] = ()
     description: str = ""
     license: str = ""
+    file: Path | None = None
+    variant: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, without the preview map; `folder` as text."""
@@ -87,6 +94,8 @@ class ModelInfo:
             "description": self.description,
             "license": self.license,
             "folder": str(self.folder),
+            "file": None if self.file is None else str(self.file),
+            "variant": self.variant,
         }
 
     def check(self, settings: Mapping[str, Value]) -> None:
@@ -104,44 +113,108 @@ class ModelInfo:
 
 
 class ModelLibrary:
-    """The models in a number of folders, each of which holds one folder per model in diffusers' format."""
+    """The models in a number of folders: folders in diffusers' format, and single files. Files come and go."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self.folders = tuple(folders)
+    def __init__(self, folders: Sequence[Path] | ModelFolders) -> None:
+        self.folders = folders if isinstance(folders, ModelFolders) else ModelFolders(folders)
+        self._files: dict[tuple[str, Path, int, int], ModelInfo | BrokenModel] = {}
 
     @classmethod
     def standard(cls) -> ModelLibrary:
-        """The embedded demo model and what the user has put into the data folder's `models`."""
-        return cls((demo_folder(), data_folder() / "models"))
+        """The embedded demo model, what lies in the data folder's `models`, and in the folders that the user added."""
+        return cls(ModelFolders((demo_folder(), data_folder() / "models"), remembered))
 
     def list(self) -> tuple[ModelInfo, ...]:
-        """Every readable model, in folder order, then by name; of two with one id the first counts."""
+        """Every model that can be read, in folder order, then by name; of two with one id the first counts."""
         found: dict[str, ModelInfo] = {}
-        for folder in self._model_folders():
-            info = _readable(folder)
-            if info is not None:
+        for file in self.folders.files("checkpoint"):
+            info = None if file.refused else self._read(file)
+            if isinstance(info, ModelInfo):
                 found.setdefault(info.id, info)
         return tuple(found.values())
 
+    def refused(self) -> tuple[ModelFile, ...]:
+        """The files and folders that cannot be used, each with the reason; those for which there is no use are not
+        among them."""
+        found = []
+        for file in self.folders.all():
+            info = self._read(file) if file.kind == "checkpoint" and not file.refused else None
+            if file.refused and file.kind in KINDS:
+                found.append(file)
+            elif isinstance(info, BrokenModel):
+                problem = info.problem if info.path == file.path else f"holds {info.path.name}, which {info.problem}"
+                found.append(replace(file, refused=problem))
+        return tuple(found)
+
     def get(self, model: str) -> ModelInfo:
-        """The model with that id. Raises UnknownModel, or BrokenModel for one whose configuration cannot be read."""
-        for folder in self._model_folders():
-            if folder.name == model:
-                return read_info(folder)
+        """The model with that id. Raises UnknownModel, or BrokenModel for one that cannot be used, saying why."""
+        files = self.folders.all()
+        for file in files:
+            if file.name == model and file.kind == "checkpoint":
+                info = BrokenModel(model, file.path, file.refused, "") if file.refused else self._read(file)
+                if isinstance(info, BrokenModel):
+                    raise info
+                return info
         models = self.list()
         for info in models:
             if info.id == model:
                 return info
+        for file in files:
+            if file.name == model and not file.is_folder:
+                # Asked for as a model: what it is instead, or why it is refused.
+                raise BrokenModel(model, file.path, file.refused or _no_model(file), "")
         raise UnknownModel(model, [info.id for info in models])
 
-    def _model_folders(self) -> list[Path]:
-        folders: list[Path] = []
-        for home in self.folders:
-            if (home / INDEX_FILE).is_file():
-                folders.append(home)
-            elif home.is_dir():
-                folders.extend(sorted(path.parent for path in home.glob(f"*/{INDEX_FILE}")))
-        return folders
+    def extra(self, kind: Kind, name: str, field: str) -> ModelFile:
+        """The file of that kind and name, without or with its suffix. Raises EngineError about the setting `field`."""
+        files = self.folders.files(kind)
+        wanted = name.removesuffix(".safetensors").lower()
+        for file in files:
+            if file.name.lower() in (wanted, name.lower()):
+                if file.refused:
+                    raise EngineError(f"{field} is {name!r}, but {file.path.name} {file.refused}", field, name)
+                return file
+        known = [file.name for file in files if not file.refused]
+        listed = ", ".join(known) or f"none; put files into models/{field}"
+        raise EngineError(f"{field} is {name!r}; there is: {listed}.{did_you_mean(name, known)}", field, name, listed)
+
+    def vae(self, name: str) -> ModelFile | None:
+        """The file of the setting `vae`; None for the model's own. Raises EngineError."""
+        return None if name.lower() == AUTOMATIC_VAE else self.extra("vae", name, "vae")
+
+    def _read(self, file: ModelFile) -> ModelInfo | BrokenModel:
+        """What is known of a model; a file is read once for as long as it stays as it is."""
+        try:
+            if file.is_folder:
+                return read_info(file.path, file.name)
+            state = file.path.stat()
+            key = (file.name, file.path, state.st_mtime_ns, state.st_size)
+            if key not in self._files:
+                self._files[key] = _file_info(file)
+            return self._files[key]
+        except BrokenModel as error:
+            return error
+        except OSError as error:
+            return BrokenModel(file.name, file.path, f"cannot be read ({error.strerror}).", "")
+
+
+KINDS: Final[tuple[Kind, ...]] = ("checkpoint", "lora", "embedding", "vae", "upscaler")
+"""Kinds of files that there is a use for."""
+
+
+def _no_model(file: ModelFile) -> str:
+    try:
+        read_checkpoint(file.path)
+    except NoModel as error:
+        return error.problem
+    return f"lies in a folder for files of the kind {file.kind}. Move it to one for checkpoints."
+
+
+def _file_info(file: ModelFile) -> ModelInfo | BrokenModel:
+    try:
+        return read_file(file.path, file.name)
+    except BrokenModel as error:
+        return error
 
 
 def demo_folder() -> Path:
@@ -149,16 +222,8 @@ def demo_folder() -> Path:
     return Path(__file__).parents[1] / "demo" / "model"
 
 
-def _readable(folder: Path) -> ModelInfo | None:
-    """A folder that is no model of ours is left out of the list; asked for by name, it says why."""
-    try:
-        return read_info(folder)
-    except BrokenModel:
-        return None
-
-
-def read_info(folder: Path) -> ModelInfo:
-    """The ModelInfo of a diffusers folder. Raises BrokenModel."""
+def read_info(folder: Path, name: str = "") -> ModelInfo:
+    """The ModelInfo of a diffusers folder, whose id is `name` where it does not say. Raises BrokenModel."""
     index = read_json(folder, folder / INDEX_FILE)
     pipeline = str(index.get("_class_name"))
     reader = PIPELINES.get(pipeline)
@@ -168,7 +233,7 @@ def read_info(folder: Path) -> ModelInfo:
     configs = {part: read_json(folder, folder / part / _config_name(part)) for part in reader.components}
     own = read_json(folder, folder / INFO_FILE) if (folder / INFO_FILE).is_file() else {}
     try:
-        return _info(folder, reader.facts(configs), own)
+        return _info(folder, reader.facts(configs), {"id": name or folder.name, "name": folder.name, **own})
     except (KeyError, TypeError, ValueError) as error:
         remedy = "Put the model's original files there again."
         raise BrokenModel(
@@ -176,16 +241,30 @@ def read_info(folder: Path) -> ModelInfo:
         ) from error
 
 
+def read_file(path: Path, name: str) -> ModelInfo:
+    """The ModelInfo of a single file, whose id is `name`. Raises BrokenModel."""
+    try:
+        checkpoint = read_checkpoint(path)
+    except NoModel as error:
+        raise BrokenModel(name, path, error.problem, "") from error
+    try:
+        facts = PIPELINES[checkpoint.config["pipeline"]].facts(checkpoint.config)
+        info = _info(path.parent, facts, {**checkpoint.own, "id": name})
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenModel(name, path, f"has values beside it that are not as expected ({error!r}).", "") from error
+    return replace(info, file=path, variant=checkpoint.variant)
+
+
 def _config_name(part: str) -> str:
     return "scheduler_config.json" if part == "scheduler" else "config.json"
 
 
-def _info(folder: Path, facts: Facts, own: dict) -> ModelInfo:
+def _info(folder: Path, facts: Facts, own: Mapping[str, Any]) -> ModelInfo:
     native = Size(*own.get("native_size", facts.native_size))
     preview = own.get("preview")
     return ModelInfo(
-        id=str(own.get("id", folder.name)),
-        name=str(own.get("name", folder.name)),
+        id=str(own["id"]),
+        name=str(own["name"]),
         family=facts.family,
         native_size=native,
         max_pixels=int(own.get("max_pixels", PIXELS_OVER_NATIVE * native.area)),

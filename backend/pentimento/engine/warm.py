@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,9 +11,10 @@ import psutil
 import torch
 
 from .checkpoints.places import ModelFile
+from .footprint import too_little, weight_bytes
 from .loaded import LoadedModel
-from .loading import load, load_vae_of
-from .memory import TooLittleMemory, weight_bytes
+from .loading import load, load_vae
+from .memory import free_unused
 from .models import ModelInfo
 
 ROOM_TO_WORK: Final = 1_500_000_000
@@ -37,28 +37,40 @@ class WarmModels:
         self._device = device
         self._free = free or (lambda: free_memory(device))
         self._entries: list[_Entry] = []
+        self._last: LoadedModel | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Ids of the models in memory, the one used last at the end."""
         return tuple(entry.model.info.id for entry in self._entries)
 
+    @property
+    def last(self) -> LoadedModel | None:
+        """The model that was asked for last; None while it is being loaded."""
+        return self._last
+
     def get(self, info: ModelInfo, vae: ModelFile | None = None) -> LoadedModel:
         """The model, loaded when it is not there yet, with the VAE of that file in the place of its own.
 
-        Raises BrokenModel, and TooLittleMemory where it does not fit with all others freed.
+        Raises BrokenModel, and OutOfMemory where it does not fit with all others freed.
         """
+        self._last = None
         entry = next((entry for entry in self._entries if entry.model.info == info), None)
         if entry is None:
             entry = self._load(info)
         else:
             self._entries.remove(entry)
         self._entries.append(entry)
-        if vae is None:
-            return entry.model
-        if vae.path not in entry.vaes:
-            entry.vaes[vae.path] = load_vae_of(entry.model, vae)
-        return replace(entry.model, components={**entry.model.components, "vae": entry.vaes[vae.path]})
+        self._last = entry.model
+        if vae is not None:
+            if vae.path not in entry.vaes:
+                entry.vaes[vae.path] = load_vae(entry.model, vae)
+            # Its latents look otherwise: the model's own map to RGB does not hold for it.
+            info = replace(info, preview=())
+            self._last = replace(
+                entry.model, info=info, components={**entry.model.components, "vae": entry.vaes[vae.path]}
+            )
+        return self._last
 
     def _load(self, info: ModelInfo) -> _Entry:
         # One that was there under other terms (its configuration was changed) is of no use any more.
@@ -66,16 +78,16 @@ class WarmModels:
         needed = weight_bytes(info, 4 if self._device.type == "cpu" else 2)
         while self._entries and self._free() < needed + ROOM_TO_WORK:
             del self._entries[0]
-            self._release()
+            free_unused()
         if self._free() < needed:
             what = "memory" if self._device.type == "cpu" else f"the memory of the device {self._device}"
-            raise TooLittleMemory(info, needed, self._free(), what)
+            raise too_little(info, needed, self._free(), what)
         return _Entry(load(info, self._device))
 
-    def _release(self) -> None:
-        gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+    def free_others(self) -> None:
+        """Frees all but the model that was asked for last; that one too where it is still being loaded."""
+        kept = None if self._last is None else self._last.info.id
+        self._entries = [entry for entry in self._entries if entry.model.info.id == kept]
 
 
 def free_memory(device: torch.device) -> int:

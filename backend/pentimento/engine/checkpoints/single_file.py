@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class IncompleteFile(Exception):
-    """A file that lacks tensors of the model that it holds; `str()` names the first."""
+    """A file that lacks tensors of the model that it holds; `str()` says which."""
 
 
 def load_components(path: Path, config: Config, pipeline: type[Any], dtype: torch.dtype) -> Mapping[str, Any]:
@@ -36,9 +36,13 @@ def load_components(path: Path, config: Config, pipeline: type[Any], dtype: torc
     tokenizers = {name: clip_tokenizer(padding) for name, padding in config["padding"].items()}
     with tempfile.TemporaryDirectory(prefix="pentimento-config-") as folder:
         _write(Path(folder), config, tokenizers)
-        loaded: DiffusionPipeline = pipeline.from_single_file(
-            str(path), config=folder, dtype=dtype, local_files_only=True, safety_checker=None, **tokenizers
-        )
+        try:
+            loaded: DiffusionPipeline = pipeline.from_single_file(
+                str(path), config=folder, dtype=dtype, local_files_only=True, safety_checker=None, **tokenizers
+            )
+        except NotImplementedError as error:
+            # What diffusers comes to when it converts a tensor that got no data.
+            raise IncompleteFile("some tensors of the UNet or the VAE") from error
     components = dict(loaded.components)
     for name, component in components.items():
         if isinstance(component, torch.nn.Module):

@@ -9,11 +9,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..checkpoints.clip_words import END, MERGES_FILE, START, clip_words
 from ..models import BrokenModel, ModelInfo
 from .tokens import MARKS, Vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from tokenizers.models import BPE
 
 _WORDS: Final = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """What CLIP takes for one word: Radford et al., arXiv 2103.00020, and OpenAI's simple_tokenizer.py (MIT)."""
@@ -30,6 +32,8 @@ class Vocabularies:
 
     def of(self, info: ModelInfo) -> Vocabulary:
         """The vocabulary of that model. Raises BrokenModel for files that are missing or no tokenizer's."""
+        if info.file is not None:
+            return self._of_clip()
         home = info.folder / "tokenizer"
         try:
             config = home / "tokenizer_config.json"
@@ -42,6 +46,21 @@ class Vocabularies:
             problem = f"does not hold a CLIP tokenizer that can be read ({error})."
             raise BrokenModel(info.id, home, problem, "Put the model's original files there again.") from error
 
+    def _of_clip(self) -> Vocabulary:
+        """CLIP's own, which ships with us: a single file holds no vocabulary."""
+        key = (MERGES_FILE, 0)
+        if key not in self._known:
+            self._known[key] = _clip()
+        return self._known[key]
+
+
+def _clip() -> Vocabulary:
+    from tokenizers.models import BPE
+
+    ids, merges = clip_words()
+    tokenizer = _as_clip(BPE(ids, merges, unk_token=END, end_of_word_suffix="</w>"), [START, END])
+    return Vocabulary(lambda words: tokenizer.encode(words, add_special_tokens=False).ids, _CONTEXT - MARKS)
+
 
 def _read(home: Path, encoder: Path) -> Vocabulary:
     settings, text = (json.loads(path.read_text("utf-8")) for path in (home / "tokenizer_config.json", encoder))
@@ -51,7 +70,7 @@ def _read(home: Path, encoder: Path) -> Vocabulary:
 
 
 def _tokenizer(home: Path, settings: dict[str, Any]) -> Tokenizer:
-    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+    from tokenizers import Tokenizer
     from tokenizers.models import BPE
 
     if (home / "tokenizer.json").is_file():
@@ -61,11 +80,18 @@ def _tokenizer(home: Path, settings: dict[str, Any]) -> Tokenizer:
     bpe = BPE.from_file(
         str(home / "vocab.json"), str(home / "merges.txt"), unk_token=marks[2], end_of_word_suffix="</w>"
     )
+    return _as_clip(bpe, list(dict.fromkeys(marks)))
+
+
+def _as_clip(bpe: BPE, marks: list[str]) -> Tokenizer:
+    """A tokenizer with CLIP's way of taking a text apart."""
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+
     tokenizer = Tokenizer(bpe)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )
     words = pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    tokenizer.add_special_tokens(list(dict.fromkeys(marks)))
+    tokenizer.add_special_tokens(marks)
     return tokenizer

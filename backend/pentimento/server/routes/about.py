@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, request
 
 import pentimento
+from pentimento.engine.checkpoints.places import ModelFile
 from pentimento.engine.models import ModelInfo
 from pentimento_shared.settings import SETTINGS, TASKS, Setting
 
@@ -32,12 +33,27 @@ def health() -> dict[str, Any]:
 
 @blueprint.get("/models")
 def models() -> dict[str, Any]:
-    """Every installed model, and of the engine what is known of it."""
-    status = services().supervisor.status
+    """Every installed model, what else can be chosen, what cannot be used and why, and what is known of the engine."""
+    status, library = services().supervisor.status, services().library
     return {
-        "models": [{**info.to_json(), "loaded": info.id in status.loaded} for info in services().library.list()],
+        "models": [{**info.to_json(), "loaded": info.id in status.loaded} for info in library.list()],
+        "vaes": [file.name for file in library.folders.files("vae") if not file.refused],
+        "refused": [
+            {
+                "name": file.name,
+                "kind": file.kind,
+                "path": str(file.path),
+                "problem": f"{file.path.name} {file.refused}",
+            }
+            for file in library.refused()
+        ],
         "engine": {"versions": dict(status.versions), "problem": status.reason},
     }
+
+
+def _refused(file: ModelFile) -> dict[str, str]:
+    problem = f"{file.path.name} {file.refused}"
+    return {"name": file.name, "kind": file.kind, "path": str(file.path), "problem": problem}
 
 
 @blueprint.get("/settings")
