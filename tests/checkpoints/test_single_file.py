@@ -18,7 +18,7 @@ from pentimento.engine.checkpoints.architecture import configuration, load_confi
 from pentimento.engine.checkpoints.clip_words import clip_words
 from pentimento.engine.checkpoints.header import read_header
 from pentimento.engine.checkpoints.recognise import recognise
-from pentimento.engine.checkpoints.single_file import IncompleteFile, clip_tokenizer, load_components, load_vae
+from pentimento.engine.checkpoints.single_file import IncompleteFile, clip_tokenizer, load_pipeline, load_vae
 from pentimento.engine.engine import Engine
 from pentimento.engine.models import ModelLibrary
 from pentimento.engine.prompts.resolving import PromptFiles
@@ -84,7 +84,7 @@ def test_a_single_file_gives_the_same_weights_and_widths(tmp_path, no_network, f
     found = recognise(header, path.stem)
     assert (found.kind, found.family, found.inpaint, found.problem) == ("checkpoint", family, channels == 9, "")
     config = configuration(header, found)
-    loaded = load_components(path, config, type(pipeline), torch.float32)
+    loaded = load_pipeline(path, config, type(pipeline), torch.float32).components
     for part in MILLIONS[family]:
         ours, theirs = loaded[part].state_dict(), pipeline.components[part].state_dict()
         assert ours.keys() == theirs.keys()
@@ -115,7 +115,7 @@ def test_a_file_that_lacks_a_tensor_says_which(tmp_path, lacking, words):
     header = read_header(path)
     config = configuration(header, recognise(header))
     with pytest.raises(IncompleteFile, match=words):
-        load_components(path, config, type(pipeline), torch.float32)
+        load_pipeline(path, config, type(pipeline), torch.float32)
 
 
 @pytest.mark.parametrize("names", ["ldm", "ldm in a checkpoint", "diffusers"])

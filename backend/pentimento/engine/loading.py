@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,22 +47,21 @@ def load(info: ModelInfo, device: torch.device) -> LoadedModel:
         )
     except UNUSABLE as error:
         raise BrokenModel(info.id, info.folder, f"does not hold a usable model ({error}).", REMEDY) from error
-    components = _placed(pipeline.components, device, dtype)
-    return LoadedModel(info, components, _sha256(files[family.denoiser]), device, dtype)
+    return _loaded(info, pipeline, _sha256(files[family.denoiser]), device, dtype)
 
 
 def _load_file(info: ModelInfo, file: Path, device: torch.device) -> LoadedModel:
     dtype = _dtype(info, device)
     try:
         config = read_checkpoint(file).config
-        components = single_file.load_components(file, config, FAMILIES[info.family].pipeline, dtype)
+        pipeline = single_file.load_pipeline(file, config, FAMILIES[info.family].pipeline, dtype)
     except NoModel as error:
         raise BrokenModel(info.id, file, error.problem, REMEDY) from error
     except single_file.IncompleteFile as error:
         raise BrokenModel(info.id, file, f"lacks {error}.", REMEDY) from error
     except UNUSABLE as error:
         raise BrokenModel(info.id, file, f"does not hold a usable model ({error}).", REMEDY) from error
-    return LoadedModel(info, _placed(components, device, dtype), _sha256([file]), device, dtype)
+    return _loaded(info, pipeline, _sha256([file]), device, dtype)
 
 
 def load_vae(model: LoadedModel, file: ModelFile) -> Any:
@@ -80,7 +79,8 @@ def load_vae(model: LoadedModel, file: ModelFile) -> Any:
     ours, theirs = own.config["latent_channels"], vae.config["latent_channels"]
     if ours != theirs:
         raise _no_vae(file, f"is a VAE of {theirs} latent channels; the model {model.info.id} has {ours}.")
-    return _placed({"vae": vae}, model.device, model.dtype)["vae"]
+    vae.to(model.device)
+    return _spared(vae, model.dtype)
 
 
 def _no_vae(file: ModelFile, problem: str) -> EngineError:
@@ -92,15 +92,15 @@ def _dtype(info: ModelInfo, device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "cpu" else FAMILIES[info.family].dtype
 
 
-def _placed(components: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """The components with their modules on the device."""
-    for part in components.values():
-        if isinstance(part, torch.nn.Module):
-            part.to(device)
-    vae: Any = components["vae"]
-    if dtype == torch.float16 and vae.config.get("force_upcast"):
-        vae.to(torch.float32)  # it overflows in half precision, and says so
-    return dict(components)
+def _loaded(info: ModelInfo, pipeline: Any, digest: str, device: torch.device, dtype: torch.dtype) -> LoadedModel:
+    pipeline.to(device)
+    components = dict(pipeline.components)
+    return LoadedModel(info, {**components, "vae": _spared(components["vae"], dtype)}, digest, device, dtype)
+
+
+def _spared(vae: Any, dtype: torch.dtype) -> Any:
+    """The VAE in full precision where it overflows in half, and says so."""
+    return vae.to(torch.float32) if dtype == torch.float16 and vae.config.get("force_upcast") else vae
 
 
 def _left_away(pipeline: type[Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One file of the layout of Stable Diffusion's first programs (LDM) -> the components of a diffusers pipeline, offline.
+"""One file of the layout of Stable Diffusion's first programs (LDM) -> a diffusers pipeline, offline.
 
 diffusers' own converters do the renaming. Without a configuration of ours they would ask the network for one.
 """
@@ -27,8 +27,8 @@ class IncompleteFile(Exception):
     """A file that lacks tensors of the model that it holds; `str()` says which."""
 
 
-def load_components(path: Path, config: Config, pipeline: type[Any], dtype: torch.dtype) -> Mapping[str, Any]:
-    """The components of that pipeline class from one safetensors file, on the CPU in `dtype`.
+def load_pipeline(path: Path, config: Config, pipeline: type[Any], dtype: torch.dtype) -> DiffusionPipeline:
+    """A pipeline of that class from one safetensors file, on the CPU in `dtype`.
 
     `config` is `architecture.configuration` of the file. Raises IncompleteFile, and what diffusers raises (ValueError,
     KeyError, RuntimeError, ...) for tensors of other shapes.
@@ -43,17 +43,16 @@ def load_components(path: Path, config: Config, pipeline: type[Any], dtype: torc
         except NotImplementedError as error:
             # What diffusers comes to when it converts a tensor that got no data.
             raise IncompleteFile("some tensors of the UNet or the VAE") from error
-    components = dict(loaded.components)
-    for name, component in components.items():
+    for name, component in loaded.components.items():
         if isinstance(component, torch.nn.Module):
             _check_complete(name, component)
-    return components
+    return loaded
 
 
 def load_vae(path: Path, header: Header, base: Config, dtype: torch.dtype) -> AutoencoderKL:
     """The VAE in a file of its own or in a checkpoint, in the names of LDM or of diffusers, on the CPU in `dtype`.
 
-    `base` is the configuration of the model's own VAE: its scale of latents stays. Raises as `load_components`.
+    `base` is the configuration of the model's own VAE: its scale of latents stays. Raises as `load_pipeline`.
     """
     prefix = VAE_PREFIX if any(name.startswith(VAE_PREFIX) for name in header.tensors) else ""
     with tempfile.TemporaryDirectory(prefix="pentimento-config-") as folder:
