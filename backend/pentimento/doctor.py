@@ -165,8 +165,9 @@ def models() -> Iterator[Finding]:
     if not found:
         yield Finding(FAIL, "model", "none is installed, not even the demo model; get the project's files again")
     for info in found:
-        broken = [problem for file in sorted(info.folder.rglob("*.safetensors")) for problem in damage(file)]
-        size = sum(file.stat().st_size for file in info.folder.rglob("*.safetensors")) / 1e6
+        files = [info.file] if info.file else sorted(info.folder.rglob("*.safetensors"))
+        broken = [problem for file in files for problem in damage(file)]
+        size = sum(file.stat().st_size for file in files) / 1e6
         if broken:
             yield Finding(FAIL, "model", f"{info.id}: {'; '.join(broken)}; get its files again")
         elif not size:

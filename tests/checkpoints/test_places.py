@@ -37,6 +37,14 @@ def test_our_own_folder_takes_anything_anywhere(tmp_path):
     assert [file.is_folder for file in folders.files("checkpoint")] == [False, True]
 
 
+def test_the_parts_of_a_model_are_no_files_of_their_own(tmp_path):
+    home = model_folder(tmp_path / "painter")
+    for part in ("vae", "unet", "text_encoder"):
+        files.write(home / part / "model.safetensors", files.VAE)
+    for folders in (ModelFolders([tmp_path]), ModelFolders([home]), ModelFolders([], lambda: [home])):
+        assert [(file.name, file.kind, file.is_folder) for file in folders.all()] == [("painter", "checkpoint", True)]
+
+
 LAYOUTS = {
     "AUTOMATIC1111": ("models/Stable-diffusion", "models/Lora", "embeddings", "models/VAE", "models/ESRGAN"),
     "ComfyUI": ("models/checkpoints", "models/loras", "models/embeddings", "models/vae", "models/upscale_models"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from pentimento_shared.settings import SETTINGS, TASKS
+from tests.conftest import StartServer
 from tests.server.pictures import chunk, mask, picture, png
 from tests.server.serving import ServerProcess
 
@@ -57,6 +60,7 @@ def refused(answer: requests.Response, status: int, field: str | None = None, sa
         ("prompt", 5, "text"),
         ("prompt", "x" * 20_001, "20000 characters"),
         ("clip_skip", 3, "at most 2 with the model tiny"),
+        ("vae", "nonesuch", "none; put files into models/vae"),
         ("color_match", 1, "true or false"),
     ],
 )
@@ -247,9 +251,23 @@ def test_settings_table_with_and_without_a_model(server: ServerProcess) -> None:
 
 
 def test_models_are_listed(server: ServerProcess) -> None:
-    models = {model["id"]: model for model in server.get("/models").json()["models"]}
+    answer = server.get("/models").json()
+    models = {model["id"]: model for model in answer["models"]}
     assert models["tiny"]["native_size"] == [64, 64]
     assert models["tiny"]["loaded"] in (True, False)
+    assert (answer["vaes"], answer["refused"]) == ([], [])
+
+
+def test_files_that_come_while_the_server_runs_are_listed(start_server: StartServer, tiny_model: Path) -> None:
+    server = start_server(model=tiny_model)
+    models = server.data / "models"
+    (models / "vae").mkdir()
+    shutil.copy(tiny_model / "vae" / "diffusion_pytorch_model.safetensors", models / "vae" / "mine.safetensors")
+    (models / "old.ckpt").write_bytes(b"never opened")
+    answer = server.get("/models").json()
+    assert answer["vaes"] == ["mine"]
+    assert [(row["name"], row["kind"]) for row in answer["refused"]] == [("old.ckpt", "checkpoint")]
+    assert "old.ckpt is a pickle" in answer["refused"][0]["problem"]
 
 
 def test_openapi_names_every_route_and_setting(server: ServerProcess) -> None:

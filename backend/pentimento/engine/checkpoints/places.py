@@ -172,7 +172,12 @@ def _kind(path: Path) -> tuple[Kind, str]:
 
 
 def typed_folders(folder: Path) -> Iterator[tuple[Path, Kind]]:
-    """The folders below `folder` whose names say what lies in them: how other programs lay theirs out."""
+    """The folders below `folder` whose names say what lies in them: how other programs lay theirs out.
+
+    A model's own folders (`vae`, `text_encoder`) are none of these.
+    """
+    if (folder / INDEX_FILE).exists():
+        return
     for child in _entries(folder):
         name = child.name.lower()
         if not child.is_dir() or name.startswith(".") or Path(child, INDEX_FILE).exists():
