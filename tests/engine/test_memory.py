@@ -235,6 +235,7 @@ def test_a_device_that_is_really_full(tiny_model: Path, tmp_path: Path) -> None:
         MemoryError(),
         OSError(12, "Cannot allocate memory"),
         RuntimeError("CUDA error: out of memory"),
+        RuntimeError("could not create a primitive"),
         RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory: you tried"),

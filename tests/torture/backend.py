@@ -14,6 +14,7 @@ from typing import Final
 
 import psutil
 
+from pentimento_shared.client import BackendUnreachable, Client
 from tests.server.serving import environment
 
 _PAUSE_S: Final = 0.3
@@ -83,6 +84,13 @@ class Backend:
             return False
         return True
 
+    def server(self) -> psutil.Process | None:
+        """The server, if it runs."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                return None
+            return psutil.Process(self._process.pid)
+
     def worker(self) -> psutil.Process | None:
         """The server's worker, if it has one."""
         with self._lock:
@@ -127,3 +135,16 @@ def until(condition: Callable[[], object], what: str, patience: float = 120.0) -
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {patience:g} s in vain for {what}")
         time.sleep(0.05)
+
+
+def client_of(backend: Backend) -> Client:
+    """A client of a backend that is ready to work."""
+
+    def ready() -> bool:
+        try:
+            return Client.discover(backend.environ).health().ready
+        except BackendUnreachable:
+            return False
+
+    until(ready, "the backend")
+    return Client.discover(backend.environ)

@@ -25,13 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pentimento_shared.client import BackendUnreachable, Client
-
 from .adversary import Adversary, Disk
 from .autopsy import faults_of_home, faults_of_orders
-from .backend import Backend, until
+from .backend import Backend, client_of, until
 from .customers import MANNERS, Customer, Entry
-from .work import MODELS, undisturbed, works
+from .models import copy_models
+from .work import undisturbed, works
 
 _PRIVATE: Final = "TORTURE_PRIVATE_MOUNTS"
 _DISK: Final = "size=192m,mode=0700"
@@ -88,8 +87,7 @@ def _storm(options: Options, folder: Path) -> int:
     home, clock = folder / "disk" / "home", folder / "clock"
     began = time.monotonic()
     with _own_disk(folder / "disk") as filler:
-        for model in MODELS:
-            shutil.copytree(_models(options, folder) / model, home / "data" / "models" / model)
+        copy_models(options.models, folder, home)
         backend = Backend(home, folder, clock)
         adversary = Adversary(backend, Disk(home, filler), clock, options.seed)
         try:
@@ -137,22 +135,11 @@ def _keep_logs(options: Options, home: Path, folder: Path) -> None:
     print(f"the logs are in {kept}", flush=True)
 
 
-def _models(options: Options, folder: Path) -> Path:
-    if options.models is not None:
-        return options.models
-    from tests.models import build_tiny_model
-
-    for seed, model in enumerate(MODELS):
-        if not (folder / "models" / model).exists():
-            build_tiny_model(folder / "models" / model, seed=seed)
-    return folder / "models"
-
-
 def _blow(options: Options, backend: Backend, adversary: Adversary) -> tuple[list[str], list[Customer]]:
     """The storm itself, up to where the backend has ended well. Returns the faults found, and all who were there."""
     kinds = works()
     backend.start()
-    with _client(backend) as client:
+    with client_of(backend) as client:
         expected = undisturbed(client, kinds)
     chance = random.Random(options.seed)
     manners = [MANNERS[k % len(MANNERS)] for k in range(options.jobs)]
@@ -175,19 +162,6 @@ def _blow(options: Options, backend: Backend, adversary: Adversary) -> tuple[lis
                 customer.fetch(entry)
     faults = list(faults_of_orders(entries, expected, adversary.struck, backend.log()))
     return [*faults, *_aftermath(backend, entries, len(kinds))], customers
-
-
-def _client(backend: Backend) -> Client:
-    """A client of a backend that is ready to work."""
-
-    def ready() -> bool:
-        try:
-            return Client.discover(backend.environ).health().ready
-        except BackendUnreachable:
-            return False
-
-    until(ready, "the backend")
-    return Client.discover(backend.environ)
 
 
 def _aftermath(backend: Backend, entries: Sequence[Entry], more: int) -> Iterator[str]:

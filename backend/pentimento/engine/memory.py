@@ -24,7 +24,9 @@ _SIGNS: Final = (
     "not enough memory",  # torch on a CPU, Windows
     "bad_alloc",
     "alloc_failed",  # cuBLAS, cuDNN
-    "could not create a memory object",  # oneDNN
+    "could not create a memory object",  # oneDNN; the next two as well, which say no more than this
+    "could not create a primitive",
+    "could not execute a primitive",
 )
 
 

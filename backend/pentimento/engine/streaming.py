@@ -5,9 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+_LOOK_S: Final = 1.0
 
 
 def stream(function: Callable[[Callable[[T], None], Callable[[], bool]], None]) -> Iterator[T]:
@@ -37,7 +39,7 @@ def stream(function: Callable[[Callable[[T], None], Callable[[], bool]], None]) 
     thread = threading.Thread(target=work, name="engine", daemon=True)
     thread.start()
     try:
-        while (item := events.get()) is not None:
+        while (item := _next(events, thread)) is not None:
             yield item[0]
             wanted.release()
     finally:
@@ -47,3 +49,13 @@ def stream(function: Callable[[Callable[[T], None], Callable[[], bool]], None]) 
             thread.join(timeout=0.05)
     if failure:
         raise failure[0]
+
+
+def _next(events: queue.Queue[tuple[T] | None], thread: threading.Thread) -> tuple[T] | None:
+    """The next event, None after the last. A thread that found no memory even for saying that it ends has ended too."""
+    while True:
+        try:
+            return events.get(timeout=_LOOK_S)
+        except queue.Empty:
+            if not thread.is_alive() and events.empty():
+                raise MemoryError("the engine's thread has ended without a word") from None
