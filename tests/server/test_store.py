@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from pentimento.jobs import protocol
 from pentimento.jobs.blobs import Blobs
 from pentimento.jobs.clock import LONGEST_ABSENCE, RetentionClock
+from pentimento.jobs.disk import write_whole
 from pentimento.jobs.hub import MOST_WAITERS, Hub
 from pentimento.jobs.problem import Problem
 from pentimento.jobs.queue import Jobs, JobView, KeyMisused
@@ -337,3 +341,13 @@ def test_messages_survive_the_pipe(message: protocol.Message) -> None:
 def test_what_is_no_message_is_told(line: bytes) -> None:
     with pytest.raises(protocol.ProtocolError):
         protocol.decode(line)
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_write(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, others = (tmp_path / f".server.json.{pid}.tmp" for pid in (ended.pid, os.getppid()))
+    for draft in (left, others):
+        draft.write_bytes(b"half")
+    write_whole(tmp_path / "server.json", b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([others.name, "server.json"])

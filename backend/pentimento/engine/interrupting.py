@@ -16,8 +16,8 @@ _CHECK: Final[ContextVar[Callable[[], None] | None]] = ContextVar("check", defau
 def interruptible(check: Callable[[], None]) -> Iterator[None]:
     """While this is open `check` is called before each of torch's operations in this thread; it may raise.
 
-    It costs some microseconds an operation: nothing to a load, an encode or a decode, too much for a step on a fast
-    device, which is checked at its end. What breaks because it was interrupted is reported as the interruption.
+    It costs some microseconds an operation: nothing to a load, an encode, a decode or a step on a CPU, too much for a
+    step on a fast device. What breaks because it was interrupted is reported as the interruption.
     """
     token = _CHECK.set(check)
     try:

@@ -54,7 +54,7 @@ class Thrift:
     def do(self, stage: Stage, work: Callable[[], T]) -> T:
         """`work()`, which must be such that it can be done again from its beginning. Raises OutOfMemory."""
         try:
-            if stage == "sample":  # which looks for a cancel after each step
+            if stage == "sample" and not self._slow():  # a cancel is looked for after each step
                 return climb_down(self._rungs, stage, work, self._tell)
             with interruptible(self._check):
                 done = climb_down(self._rungs, stage, work, self._tell)
@@ -74,6 +74,11 @@ class Thrift:
 
     def _parts(self, batch: range) -> list[range]:
         return [range(k, k + 1) for k in batch] if self._alone else [batch]
+
+    def _slow(self) -> bool:
+        """Whether a step takes so long that what asking between its operations costs is nothing beside it."""
+        model = self._model()
+        return model is None or model.device.type == "cpu"
 
     def end(self) -> None:
         """Leaves the model as it was before the job."""

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
@@ -82,6 +84,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Raises DiskFull; then the old file stands and no temporary file is left.
     """
+    _remove_drafts_of_the_dead(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     draft.unlink(missing_ok=True)
     try:
@@ -94,3 +97,11 @@ def write_whole(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _remove_drafts_of_the_dead(path: Path) -> None:
+    """Removes what processes that were killed in the middle of writing `path` have left."""
+    for draft in path.parent.glob(f".{path.name}.*.tmp"):
+        writer = draft.name.removesuffix(".tmp").rpartition(".")[2]
+        if not writer.isdecimal() or not psutil.pid_exists(int(writer)):
+            draft.unlink(missing_ok=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from flask import Blueprint, Response, request
@@ -24,7 +25,6 @@ _log = logging.getLogger(__name__)
 blueprint = Blueprint("images", __name__)
 
 COMPOSITES: Final = ("layer", "full", "raw")
-_CHUNK: Final = 1 << 18
 
 
 @blueprint.get("/jobs/<job_id>/preview")
@@ -52,8 +52,10 @@ def image(job_id: str, k: int) -> Response:
         data = _render(parts, view, record, kind)
     except FileNotFoundError as error:
         raise unknown_job(job_id) from error
-    fetched = (lambda: parts.jobs.fetched(job_id, k)) if request.method == "GET" else _nothing
-    response = Response(_told(data, fetched), content_type="image/png")
+    delivery = _Delivery(data, lambda: parts.jobs.fetched(job_id, k))
+    response = Response(
+        request.environ["wsgi.file_wrapper"](delivery), content_type="image/png", direct_passthrough=True
+    )
     response.content_length = len(data)
     response.set_etag(etag)
     return response
@@ -104,19 +106,28 @@ def _texts(recipe: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _told(data: bytes, fetched: Callable[[], None]) -> Iterator[bytes]:
-    """`data` in pieces, and after the last of them, when the client was there to the end, `fetched()`."""
-    for at in range(0, len(data), _CHUNK):
-        yield data[at : at + _CHUNK]
-    try:
-        fetched()
-    except DiskFull as error:
-        # The client has its picture; that it is kept for longer than needed is the lesser harm.
-        _log.warning("%s The picture counts as not fetched.", error)
+class _Delivery(io.BytesIO):
+    """A picture on its way; `arrived` is called when it is closed after its last byte.
 
+    As a file it is read only as fast as the connection takes it, and closed when that breaks. What an app yields
+    instead is all taken at once and waits in the server, whether the client is there or not.
+    """
 
-def _nothing() -> None:
-    """For HEAD: nothing was fetched."""
+    def __init__(self, data: bytes, arrived: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._end, self._arrived = len(data), arrived
+
+    def close(self) -> None:
+        if not self.closed and self.tell() == self._end:
+            self._tell()
+        super().close()
+
+    def _tell(self) -> None:
+        try:
+            self._arrived()
+        except DiskFull as error:
+            # The client has its picture; that it is kept for longer than needed is the lesser harm.
+            _log.warning("%s The picture counts as not fetched.", error)
 
 
 def _conditional(response: Response, etag: str) -> Response:
