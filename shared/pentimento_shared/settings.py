@@ -225,6 +225,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         step=0.5,
     ),
     Setting(
+        name="distilled_cfg_scale",
+        label="Distilled CFG scale",
+        help="How strictly a model that was distilled to guide itself (FLUX.1 dev) follows the prompt."
+        " Does nothing with other models.",
+        kind="number",
+        default=3.5,
+        group="sampling",
+        minimum=0,
+        maximum=30,
+        step=0.1,
+    ),
+    Setting(
         name="steps",
         label="Sampling steps",
         help="Steps over the whole noise scale; a lower strength runs its share of them.",

@@ -13,6 +13,9 @@ from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpain
     StableDiffusionXLInpaintPipeline,
 )
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pentimento.engine.arrays import to_array, to_pixels
 from pentimento.engine.coding import latent_factor
@@ -21,16 +24,20 @@ from pentimento.engine.conditioning import is_inpainting
 from pentimento.engine.denoise import Source, denoise
 from pentimento.engine.engine import Engine
 from pentimento.engine.families.family import Told
+from pentimento.engine.families.flux import packed, unpacked
+from pentimento.engine.families.info import FLOW_CHOICES
 from pentimento.engine.families.registry import family_of
 from pentimento.engine.loaded import LoadedModel
 from pentimento.engine.models import ModelLibrary
 from pentimento.engine.noise import Seed, noise_for
+from pentimento.engine.noise_scales import FlowScale
 from pentimento.engine.prompts.guidance import Encoder
 from pentimento.engine.prompts.resolving import PromptFiles, PromptReader
-from pentimento.engine.request import Request, Result
+from pentimento.engine.request import EngineError, Request, Result
 from pentimento.engine.samplers import make_plan
 from pentimento_shared.geometry import Size
 from pentimento_shared.recipe import Recipe
+from pentimento_shared.settings import SettingError
 from tests.engine.conftest import Studio
 from tests.family_models import MAKERS, build
 
@@ -279,3 +286,97 @@ def test_inpainting_models_are_asked_as_diffusers_asks_them(models, picture, nam
     seen = torch.cat([mask[..., ::4, ::4], masked], dim=1)
     mine = ours(model, studio.engine.prompt_files, None, seen=seen)
     assert (mine - theirs).abs().max() < 1e-3 * theirs.std()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("name", "cfg_scale"), [("flux-dev", 1.0), ("flux-schnell", 1.0), ("flux-dev", 3.0), ("sd3", 3.0)]
+)
+def test_flow_models_are_asked_as_diffusers_asks_them(models, name, cfg_scale):
+    studio = models(name)
+    model = loaded(studio, name)
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(model.components["scheduler"].config)
+    pipeline = family_of(model).pipeline(**{**model.components, "scheduler": scheduler})
+    noise = noise_for([Seed(7)], (16, SIDE, SIDE))[0]
+    flux = name.startswith("flux")
+    how: dict[str, Any] = {"guidance_scale": cfg_scale}
+    if flux:
+        tokens = 512 if name == "flux-dev" else 256
+        how = {"guidance_scale": 2.5, "true_cfg_scale": cfg_scale, "max_sequence_length": tokens}
+    theirs = pipeline(
+        PROMPT,
+        negative_prompt="fog" if cfg_scale > 1 else None,
+        num_inference_steps=4,
+        sigmas=np.linspace(1, 1 / 4, 4).tolist(),
+        height=64,
+        width=64,
+        latents=packed(noise) if flux else noise,
+        output_type="latent",
+        **how,
+    ).images
+    theirs = unpacked(theirs, SIDE, SIDE) if flux else theirs
+    mine = ours(model, studio.engine.prompt_files, None, schedule="Simple", cfg_scale=cfg_scale, distilled=2.5)
+    assert (mine - theirs).abs().max() < 1e-3 * theirs.std()
+
+
+@pytest.fixture(scope="module")
+def right(models) -> torch.Tensor:
+    """What many steps of Euler's method come to."""
+    studio = models("sd3")
+    with torch.inference_mode():
+        return ours(loaded(studio, "sd3"), studio.engine.prompt_files, None, cfg_scale=1.0, schedule="Simple", steps=60)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("sampler", FLOW_CHOICES["sampler"])
+def test_all_samplers_of_flow_models_come_to_the_same_or_to_a_picture(models, right, sampler):
+    """Solvers without noise come to what Euler's method comes to; those with noise, to latents of the same spread."""
+    studio = models("sd3")
+    how = {"cfg_scale": 1.0, "schedule": "Simple", "steps": 12}
+    found = ours(loaded(studio, "sd3"), studio.engine.prompt_files, None, **how, sampler=sampler)
+    assert found.isfinite().all()
+    if sampler in ("DPM++ 2M", "Heun", "LMS", "DPM2", "UniPC", "DEIS"):
+        assert (found - right).abs().mean() < 0.1 * right.std()
+    assert 0.5 < found.std() / right.std() < 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"),
+    [
+        ("sampler", "DDIM", "DPM\\+\\+ 2M, .* with the model sd3"),
+        ("schedule", "Karras", "Automatic, Uniform, .* with the model sd3"),
+    ],
+)
+def test_what_means_nothing_for_a_flow_model_is_refused(models, setting, value, allowed):
+    with pytest.raises(SettingError, match=f"{setting} is '{value}'; allowed: {allowed}"):
+        models("sd3").events("txt2img", model="sd3", **{setting: value})
+
+
+def test_a_flow_models_automatic_schedule_is_its_own(models):
+    result = models("flux-schnell").results(
+        "txt2img", model="flux-schnell", schedule="Automatic", sampler="DPM++ 2M", **SMALL
+    )
+    assert result[0].recipe.schedule == "Simple"
+
+
+def test_a_prompt_that_is_too_long_for_t5_is_refused(models):
+    with pytest.raises(EngineError, match=r"comes to 300 tokens of the T5 text encoder; .* at most 255. Shorten it"):
+        models("flux-schnell").events("txt2img", model="flux-schnell", prompt="a" * 299, **SMALL)
+
+
+def test_the_distilled_scale_guides_flux_dev_and_no_other(models):
+    for name, differs in (("flux-dev", True), ("flux-schnell", False)):
+        one, two = (
+            models(name).picture("txt2img", model=name, distilled_cfg_scale=scale, steps=2, cfg_scale=1, **SMALL)
+            for scale in (1.0, 30.0)
+        )
+        assert (one != two) == differs
+
+
+@given(st.floats(0, 1), st.floats(0.3, 8))
+def test_strength_is_the_share_of_noise_of_a_flow_model(strength, shift):
+    scale = FlowScale.shifted(shift)
+    start, least = float(scale.sigma(scale.start(strength))), scale.fraction(float(scale.sigma(0)))
+    assert scale.fraction(start) == pytest.approx(max(strength, least), abs=2e-6)
+    assert scale.told(start) == pytest.approx(1000 * max(strength, least), abs=2e-3)
+    assert scale.timestep(start) == pytest.approx(scale.start(strength), abs=1e-3)

@@ -31,7 +31,7 @@ def tell(model: LoadedModel, settings: Mapping[str, Value], canvas: Canvas, layo
     if is_inpainting(model):
         weight = float(settings.get("inpainting_mask_weight", 1.0))
         seen = _blank(model, layout) if blank or canvas.source is None else _masked(model, canvas, layout, weight)
-    return Told(layout.work, float(settings["cfg_scale"]), seen=seen)
+    return Told(layout.work, float(settings["cfg_scale"]), float(settings["distilled_cfg_scale"]), seen)
 
 
 def is_inpainting(model: LoadedModel) -> bool:

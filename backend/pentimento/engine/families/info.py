@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pentimento_shared.geometry import Size
+from pentimento_shared.sampler_names import SAMPLERS
 from pentimento_shared.settings import Value
 
 Configs = Mapping[str, Mapping[str, Any]]
@@ -20,7 +21,18 @@ PX: Final = 8
 
 
 ONLY_INPAINTING: Final = ("inpainting_mask_weight",)
+ONLY_DISTILLED: Final = ("distilled_cfg_scale",)
 """Rows of the settings table that do nothing with any other model."""
+NOT_FOR_FLOW: Final = ("DDIM", "PLMS", "TCD")
+"""Samplers that are defined by a diffusion model's timesteps; all others solve an equation that both have."""
+FLOW_SCHEDULES: Final = ("Automatic", "Uniform", "SGM Uniform", "Simple", "Normal", "Beta", "Turbo")
+"""Schedules laid over the model's own timesteps. Over its sigmas, which begin at infinity, there is nothing to lay."""
+FLOW_CHOICES: Final = {
+    "sampler": tuple(name for name in SAMPLERS if name not in NOT_FOR_FLOW),
+    "schedule": FLOW_SCHEDULES,
+}
+FLUX_SIDE: Final = 1024
+"""Native side of FLUX.1, px, of which its configuration says nothing."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,35 @@ def _unet_facts(family: str, configs: Configs, limits: Mapping[str, float]) -> F
     side = int(unet["sample_size"]) * factor
     multiple = math.lcm(PX, factor * 2 ** (len(unet["block_out_channels"]) - 1))
     inpainting = int(unet.get("in_channels", 4)) == INPAINTING_CHANNELS
-    without = () if inpainting else ONLY_INPAINTING
+    without = (*ONLY_DISTILLED, *(() if inpainting else ONLY_INPAINTING))
     return Facts(family, Size(side, side), multiple, limits=limits, without=without)
+
+
+def _sd3(configs: Configs) -> Facts:
+    transformer, factor = configs["transformer"], _factor(configs)
+    side = int(transformer["sample_size"]) * factor
+    layers = min(int(configs[part]["num_hidden_layers"]) for part in ("text_encoder", "text_encoder_2"))
+    return Facts(
+        "sd3",
+        Size(side, side),
+        math.lcm(PX, factor * int(transformer["patch_size"])),
+        defaults={"cfg_scale": 4.5, "steps": 28, "sampler": "Euler", "schedule": "Simple"},
+        limits={"clip_skip": layers},
+        choices=FLOW_CHOICES,
+        without=(*ONLY_DISTILLED, *ONLY_INPAINTING),
+    )
+
+
+def _flux(configs: Configs) -> Facts:
+    dev = bool(configs["transformer"].get("guidance_embeds"))
+    return Facts(
+        "flux",
+        Size(FLUX_SIDE, FLUX_SIDE),
+        math.lcm(PX, 2 * _factor(configs)),
+        defaults={"cfg_scale": 1.0, "steps": 20 if dev else 4, "sampler": "Euler", "schedule": "Simple"},
+        choices=FLOW_CHOICES,
+        without=("clip_skip", *ONLY_INPAINTING, *(() if dev else ONLY_DISTILLED)),
+    )
 
 
 def _factor(configs: Configs) -> int:
@@ -80,5 +119,7 @@ PIPELINES: Final[Mapping[str, Reader]] = {
     "StableDiffusionInpaintPipeline": _SD,
     "StableDiffusionXLPipeline": _SDXL,
     "StableDiffusionXLInpaintPipeline": _SDXL,
+    "StableDiffusion3Pipeline": Reader(("transformer", "vae", "text_encoder", "text_encoder_2"), _sd3),
+    "FluxPipeline": Reader(("transformer", "vae"), _flux),
 }
 """Pipeline class of a model_index.json -> how its folder is read."""

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..loaded import LoadedModel
-from . import sdxl, stable_diffusion
+from . import flux, sd3, sdxl, stable_diffusion
 from .family import Family
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "sd15": stable_diffusion.FAMILY,
     "sd2": stable_diffusion.FAMILY,
     "sdxl": sdxl.FAMILY,
+    "sd3": sd3.FAMILY,
+    "flux": flux.FAMILY,
 }
 
 
