@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pentimento_shared.presets import PRESETS
 from pentimento_shared.settings import SETTINGS, Setting, Value, by_group
+from pentimento_shared.style_names import written_out
 
 from . import reusing
 from .choices import FROM_DOCUMENT, MODES, Row
@@ -14,7 +15,7 @@ from .looks import SPACING, FoldButton, heading, let_wheel_scroll, mark_checked,
 from .prompts import PromptField
 from .qt import QtCore, QtWidgets
 from .session import Session
-from .styles import StylesWidget, written_out
+from .styles import StylesWidget
 from .widgets import RowWidget, SeedWidget, widget_for
 
 _MODES = {
@@ -225,9 +226,9 @@ class SettingsPanel(QtWidgets.QWidget):
         self._session.choose(self._session.choices.with_values(settings))
 
     def _write_styles(self) -> None:
-        values = {name: row.value for name, row in self._session.rows(self._session.task()).items()}
-        written = written_out(self._session.link.snapshot().styles, values)
-        self._take({name: written[name] for name in (*_PROMPTS, "styles")})
+        rows = self._session.rows(self._session.task())
+        values = {name: str(rows[name].value) for name in (*_PROMPTS, "styles")}
+        self._take(written_out(self._session.link.snapshot().styles, values))
 
     def _reset(self) -> None:
         names = [row.name for row in SETTINGS if row.advanced]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pentimento_shared.settings import Setting, Value
-from pentimento_shared.style_names import applied, names_in, text_of, toggled
+from pentimento_shared.settings import Setting
+from pentimento_shared.style_names import names_in, toggled
 
 from .looks import tool_button
 from .qt import QtCore, QtWidgets
@@ -55,18 +55,6 @@ class StylesWidget(LineWidget):
 
     def _toggle(self, name: str) -> None:
         self.edited.emit(toggled(self._box.text(), name))
-
-
-def written_out(styles: Sequence[Mapping[str, Any]], values: Mapping[str, Value]) -> dict[str, Value]:
-    """The settings with the words of the chosen styles in the prompts; of a style that is not known the name stays."""
-    by_name = {str(style["name"]): style for style in styles}
-    names = names_in(str(values["styles"]))
-    changed = dict(values)
-    for name in names:
-        for prompt in ("prompt", "negative_prompt") if name in by_name else ():
-            changed[prompt] = applied(str(changed[prompt]), str(by_name[name][prompt]))
-    unknown = [name for name in names if name not in by_name]
-    return {**changed, "styles": text_of(unknown)}
 
 
 def _words(style: Mapping[str, Any]) -> str:

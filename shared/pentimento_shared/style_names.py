@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 PLACE: Final = "{prompt}"
 """Where a style's words have this, the prompt stands there; others follow the prompt after a comma."""
@@ -38,6 +38,20 @@ def applied(prompt: str, words: str) -> str:
     if PLACE not in words:
         return f"{prompt}, {words}" if prompt.strip() else words
     return words.replace(PLACE, prompt)
+
+
+def written_out(styles: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> dict[str, str]:
+    """The settings prompt, negative_prompt and styles with the words of the chosen styles in the prompts.
+
+    `styles` are the known ones, as the backend tells them; of one that is not known the name stays.
+    """
+    by_name = {str(style["name"]): style for style in styles}
+    names = names_in(values["styles"])
+    written = dict(values)
+    for style in (by_name[name] for name in names if name in by_name):
+        for prompt in ("prompt", "negative_prompt"):
+            written[prompt] = applied(written[prompt], str(style.get(prompt) or ""))
+    return {**written, "styles": text_of(name for name in names if name not in by_name)}
 
 
 def _quoted(name: str) -> str:

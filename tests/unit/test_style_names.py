@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pentimento.engine.prompts.resolving import with_style, without_comments
 from pentimento.engine.prompts.styles import Style, chosen
 from pentimento.engine.prompts.tracing import Traced
-from pentimento_shared.style_names import applied, names_in, text_of, toggled
+from pentimento_shared.style_names import applied, names_in, text_of, toggled, written_out
 
 NAMES = st.lists(st.text("abc,\" '#|", min_size=1, max_size=8).map(str.strip).filter(bool), max_size=4, unique=True)
 
@@ -36,3 +36,13 @@ def test_a_style_in_the_prompt_says_what_the_backend_would_make_of_it(prompt: st
     assert " ".join(written.split()).replace(" ,", ",").lstrip(", ") == " ".join(asked.split()).replace(
         " ,", ","
     ).lstrip(", ")
+
+
+def test_chosen_styles_are_written_out_and_an_unknown_name_stays() -> None:
+    styles = [{"name": "Oil", "prompt": "oil", "negative_prompt": "photo"}, {"name": "Noir", "prompt": "of {prompt}"}]
+    values = {"prompt": "a lake", "negative_prompt": "", "styles": "Oil, nonesuch, Noir"}
+    assert written_out(styles, values) == {
+        "prompt": "of a lake, oil",
+        "negative_prompt": "photo",
+        "styles": "nonesuch",
+    }

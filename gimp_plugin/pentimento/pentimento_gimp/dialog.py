@@ -13,22 +13,25 @@ from pentimento_shared.backend_link import BackendLink
 from pentimento_shared.document import Layer
 from pentimento_shared.layer_record import LayerRecord
 from pentimento_shared.presets import PRESETS
-from pentimento_shared.settings import by_group
+from pentimento_shared.prompt_check import PROMPTS, QUESTION, PromptCheck
+from pentimento_shared.recipe import Recipe, RecipeError
+from pentimento_shared.settings import SettingError, Value, by_group
 
-from .arguments import Argument
+from .arguments import Argument, read_all
 from .call import Call, Refused
 from .document import GimpDocument
-from .widgets import field_for
-from .window import SPACING, checkered, grid, heading, left, prepare, row
+from .prompts import PromptArea
+from .reusing import asked_file, reuse_button, settings_of, take_drops
+from .styles import StylesBox
+from .widgets import Field, field_for
+from .window import SPACING, checkered, grid, heading, left, prepare, row, screen_height
 
 LOOK_MS: Final = 200
 """Time between two looks at the backend."""
 PREVIEW_PX: Final = 200
 FOLD_PX: Final = 420
 LEAST_FOLD_PX: Final = 100
-FRAME_PX: Final = 60
-"""What a desktop puts around a window, at most."""
-_FIRST: Final = ("prompt", "negative_prompt", "strength", "model")
+_FIRST: Final = (*PROMPTS, "styles", "strength", "model")
 """What is above the fold, in this order; the rest of the table is in it."""
 
 
@@ -41,10 +44,10 @@ def ask(call: Call, document: GimpDocument, record: LayerRecord | None, kind: ty
     arguments = call.filter.arguments()
     if record is not None:
         for argument in arguments:
-            if argument.row.name in record.recipe.settings and argument.row.name != "seed":
-                argument.write(call.config, record.recipe.settings[argument.row.name])
-    with closing(BackendLink(VERSION)) as link:
-        dialog = (kind or Dialog)(call, document, link, arguments)
+            if argument.row.name in record.recipe.as_written and argument.row.name != "seed":
+                argument.write(call.config, record.recipe.as_written[argument.row.name])
+    with closing(BackendLink(VERSION)) as link, closing(PromptCheck(link.connect)) as check:
+        dialog = (kind or Dialog)(call, document, link, check, arguments)
         agreed = dialog.run()
     if not agreed:
         raise Refused(Gimp.PDBStatusType.CANCEL)
@@ -53,13 +56,23 @@ def ask(call: Call, document: GimpDocument, record: LayerRecord | None, kind: ty
 class Dialog:
     """One showing of the dialog."""
 
-    def __init__(self, call: Call, document: GimpDocument, link: BackendLink, arguments: tuple[Argument, ...]) -> None:
-        self._call, self._document, self._link = call, document, link
+    def __init__(
+        self,
+        call: Call,
+        document: GimpDocument,
+        link: BackendLink,
+        check: PromptCheck,
+        arguments: tuple[Argument, ...],
+    ) -> None:
+        self._call, self._document, self._link, self._check = call, document, link, check
         title = call.filter.label.replace("_", "").rstrip(".")
         self._window = GimpUi.ProcedureDialog.new(call.procedure, call.config, f"Pentimento: {title}")
         self._window.set_ok_label("R_un")
         self._fields = {argument.row.name: field_for(argument, call.config) for argument in arguments}
-        self._picture, self._source_problem = Gtk.Image(), ""
+        self._prompts = {name: PromptArea(self._fields[name], grows=name == "prompt") for name in PROMPTS}
+        self._styles = StylesBox(call.config)
+        self._fields["styles"] = Field(self._fields["styles"].argument, self._styles.widget)
+        self._picture, self._source_problem, self._reused = Gtk.Image(), "", ""
         self._told = left("", wrap=True)
         self._start = Gtk.Button(label="Start Backend", valign=Gtk.Align.START, no_show_all=True)
         self._start.connect("clicked", lambda _: link.start_backend())
@@ -73,6 +86,7 @@ class Dialog:
         if self._call.filter.sourced:
             self._call.config.connect("notify::source", lambda *_: self._show_source())
         self._fields["prompt"].widget.get_child().grab_focus()
+        take_drops(self._window, self._reuse)
         try:
             return bool(self._window.run())
         finally:
@@ -86,12 +100,16 @@ class Dialog:
         columns.pack_start(self._main(), True, True, 0)
         box.pack_start(columns, True, True, 0)
         box.pack_start(self._fold(), False, False, 0)
-        line = Gtk.Box(spacing=2 * SPACING)
+        line = Gtk.Box(spacing=2 * SPACING, border_width=2 * SPACING)
         line.pack_start(self._told, True, True, 0)
         line.pack_end(self._start, False, False, 0)
-        box.pack_start(line, False, False, 0)
-        self._window.get_content_area().pack_start(box, True, True, 0)
-        box.show_all()
+        # However many rows the table gets and however large the letters are, the buttons stay on the screen.
+        whole = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER, propagate_natural_height=True)
+        whole.add(box)
+        self._window.get_content_area().pack_start(whole, True, True, 0)
+        self._window.get_content_area().pack_start(line, False, False, 0)
+        whole.show_all()
+        line.show_all()
 
     def _side(self) -> Gtk.Widget:
         side = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=SPACING)
@@ -102,12 +120,16 @@ class Dialog:
 
     def _main(self) -> Gtk.Widget:
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=SPACING)
-        for name in ("prompt", "negative_prompt"):
-            box.pack_start(left(self._fields[name].argument.row.label), False, False, 0)
-            box.pack_start(self._fields[name].widget, name == "prompt", True, 0)
+        for name, area in self._prompts.items():
+            box.pack_start(area.widget, name == "prompt", True, 0)
         table = grid()
+        self._fields["styles"].attach(table, hinted=False)
+        line = Gtk.Box(spacing=SPACING)
         if "strength" in self._fields:
-            row(table, "Preset", self._presets())
+            line.pack_start(self._presets(), True, True, 0)
+        recorded = self._recorded() is not None
+        line.pack_end(reuse_button(self._reuse_file, self._reuse_layer if recorded else None), False, False, 0)
+        row(table, "Preset" if "strength" in self._fields else "", line)
         for name in ("strength", "model"):
             if name in self._fields:
                 self._fields[name].attach(table, hinted=False)
@@ -122,19 +144,25 @@ class Dialog:
             heading(table, title)
             for setting in rows:
                 self._fields[setting.name].attach(table, hinted=self._call.filter.task != "refine")
-        expander = Gtk.Expander(label="_Advanced", use_underline=True)
         scrolled = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER)
         scrolled.add(table)
+        expander = Gtk.Expander(label="_Advanced", use_underline=True)
         expander.add(scrolled)
-        expander.connect("activate", lambda _: scrolled.set_min_content_height(self._fold_height()))
-        return expander
+        folded_height: list[int] = []
 
-    def _fold_height(self) -> int:
-        """Of the opened fold, px: however many rows the table gets and however large the letters are, the dialog stays
-        on the screen."""
-        window = self._window.get_window()
-        room = window.get_display().get_monitor_at_window(window).get_workarea().height - FRAME_PX
-        return max(LEAST_FOLD_PX, min(FOLD_PX, room - self._window.get_allocated_height()))
+        def turned(*_: object) -> None:
+            width, height = self._window.get_size()
+            if not expander.get_expanded():
+                self._window.resize(width, folded_height.pop() if folded_height else height)
+                return
+            folded_height.append(height)
+            room = screen_height(self._window)
+            fold = max(LEAST_FOLD_PX, min(FOLD_PX, room - height))
+            scrolled.set_min_content_height(fold)
+            self._window.resize(width, min(room, height + fold))
+
+        expander.connect("notify::expanded", turned)
+        return expander
 
     def _presets(self) -> Gtk.Widget:
         box = Gtk.ComboBoxText()
@@ -146,12 +174,48 @@ class Dialog:
 
         def chosen(_: Gtk.ComboBoxText) -> None:
             settings = PRESETS[box.get_active() - 1].settings if box.get_active() > 0 else {}
-            for name, value in settings.items():
-                if name in self._fields:
-                    self._fields[name].argument.write(self._call.config, value)
+            self._fill(settings)
 
         box.connect("changed", chosen)
         return box
+
+    def _reuse_file(self) -> None:
+        path = asked_file(self._window)
+        if path:
+            self._reuse(path)
+
+    def _reuse(self, path: str) -> None:
+        settings, self._reused = settings_of(path, self._link.snapshot().models)
+        self._fill(settings)
+
+    def _reuse_layer(self) -> None:
+        recipe = self._recorded()
+        self._fill({} if recipe is None else recipe.as_written)
+
+    def _recorded(self) -> Recipe | None:
+        """What the layer was made with, when Pentimento made it."""
+        layer = self._document.active_layer()
+        text = self._document.records().get(layer.id) if layer else None
+        try:
+            return None if text is None else LayerRecord.from_json(text).recipe
+        except RecipeError:
+            return None
+
+    def _fill(self, settings: Mapping[str, Value]) -> None:
+        for name, value in settings.items():
+            if name in self._fields:
+                self._fields[name].argument.write(self._call.config, value)
+
+    def _check_prompts(self) -> str:
+        """Shows what is known of the prompts; what is wrong with the styles."""
+        asked = [field.argument for name, field in self._fields.items() if name in QUESTION]
+        try:
+            findings = self._check.look(read_all(asked, self._call.config))
+        except SettingError as error:
+            return str(error)
+        for name, area in self._prompts.items():
+            area.show(findings.of(name))
+        return findings.problem
 
     def _look(self) -> bool:
         """Shows how the backend is, and what stands against running."""
@@ -163,8 +227,9 @@ class Dialog:
         rows = self._link.settings(name or None)
         for field in self._fields.values():
             field.suit(self._call.filter.task, {row["name"]: row for row in rows or ()}, name or "the model")
-        problem = self._problem(model)
-        self._told.set_text(" ".join(filter(None, [problem or self._notice(), state.message])))
+        self._styles.offer(state.styles)
+        problem, fault = self._problem(model), self._check_prompts()
+        self._told.set_text(" ".join(filter(None, [self._reused, problem or fault or self._notice(), state.message])))
         self._start.set_visible(state.can_start)
         self._window.set_response_sensitive(Gtk.ResponseType.OK, state.usable and not problem)
         return True

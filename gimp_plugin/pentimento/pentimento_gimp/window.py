@@ -9,6 +9,8 @@ from gi.repository import Gdk, GdkPixbuf, GimpUi, GLib, Gtk
 
 SPACING = 6
 """px between widgets, as GIMP has it."""
+_FRAME = 60
+"""What a desktop puts around a window, at most, px."""
 _CHECKS = (16, 0x999999, 0x666666)
 
 
@@ -23,6 +25,12 @@ def pointer_pressed() -> bool:
     pointer = display.get_default_seat().get_pointer()
     state = display.get_default_screen().get_root_window().get_device_position(pointer)[3]
     return bool(state & Gdk.ModifierType.BUTTON1_MASK)
+
+
+def screen_height(window: Gtk.Window) -> int:
+    """The most that a window that is shown can have for its content on its screen, px."""
+    shown = window.get_window()
+    return shown.get_display().get_monitor_at_window(shown).get_workarea().height - _FRAME
 
 
 def left(text: str, *, wrap: bool = False) -> Gtk.Label:

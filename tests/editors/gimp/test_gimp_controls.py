@@ -1,0 +1,71 @@
+"""In a real GIMP: the count above the prompts, styles, settings out of files, and the fold on a small screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pentimento_shared.geometry import Size
+from pentimento_shared.pixels import Pixels, encode_png
+from pentimento_shared.recipe import INFOTEXT_KEY
+from tests.editors.conftest import Play
+from tests.editors.gimp.test_gimp import GIVEN, PATIENCE_S, script
+from tests.editors.harness import EditorRun
+from tests.server.serving import ServerProcess
+
+CASES = ["styles_are_ticked", "refining_begins_with_what_was_written", "inside_the_dialog"]
+INFOTEXT = "a cat\nNegative prompt: dog\nSteps: 4, Sampler: Euler a, CFG scale: 3, Seed: 42, ENSD: 31337, Model: v1-5"
+STYLES = "name,prompt,negative_prompt\nOil,oil painting,photo\n"
+SCREEN = (1366, 768)
+
+
+@pytest.fixture(scope="module")
+def seen(gimp_window: Play, demo_backend: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> EditorRun:
+    (demo_backend.data / "styles.csv").write_text(STYLES, "utf-8")
+    path: Path = tmp_path_factory.mktemp("given") / "cat.png"
+    path.write_bytes(encode_png(Pixels(Size(16, 16), 3, 8, bytes(768)), {INFOTEXT_KEY: INFOTEXT}))
+    given = {**GIVEN, "infotext": str(path)}
+    return gimp_window(script("control_cases.py"), backend=demo_backend, cases=CASES, given=given, patience=PATIENCE_S)
+
+
+def test_a_style_is_ticked_by_keyboard_and_painted(seen: EditorRun) -> None:
+    made = seen.check("styles_are_ticked")
+    assert made["prompt"] == "a cat, oil painting"
+    assert (made["written"]["prompt"], made["written"]["styles"]) == ("a cat", "Oil")
+
+
+def test_a_file_fills_the_dialog_and_what_is_unknown_is_said(seen: EditorRun) -> None:
+    facts = seen.check("inside_the_dialog")
+    assert facts["reused"] == ["a cat", "dog", 4, 3, 42, "Euler a"]
+    assert "Settings taken from cat.png (AUTOMATIC1111). Not known here, so left out: ENSD: 31337." in facts["told"]
+
+
+def test_refining_begins_with_what_was_written(seen: EditorRun) -> None:
+    assert seen.check("refining_begins_with_what_was_written") == ["a red lake", "a {red|red} lake"]
+
+
+def test_the_dialog_counts_tokens_shows_faults_and_costs_little(seen: EditorRun) -> None:
+    facts = seen.check("inside_the_dialog")
+    tokens, _, limit = facts["count"].partition("/")
+    assert 4 <= int(tokens) <= 8
+    assert limit == "75"
+    assert "character 3" in facts["fault"]
+    assert facts["styles"] == "Oil"
+    assert facts["written"] == ["a cat, oil painting", "dog, photo", ""]
+    assert facts["look"] < 50
+
+
+def test_the_dialog_with_large_letters_stays_on_a_small_screen(gimp_window: Play, demo_backend: ServerProcess) -> None:
+    run = gimp_window(
+        script("control_cases.py"),
+        backend=demo_backend,
+        cases=["the_fold_on_a_small_screen"],
+        given=GIVEN,
+        environ={"PENTIMENTO_SCREEN": "{}x{}".format(*SCREEN), "GDK_DPI_SCALE": "2"},
+    )
+    place = run.check("the_fold_on_a_small_screen")
+    assert place["X"] >= 0
+    assert place["Y"] >= 0
+    assert place["X"] + place["Width"] <= SCREEN[0]
+    assert place["Y"] + place["Height"] <= SCREEN[1]
