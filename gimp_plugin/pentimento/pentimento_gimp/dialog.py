@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final
 
@@ -73,6 +73,7 @@ class Dialog:
         self._styles = StylesBox(call.config)
         self._fields["styles"] = Field(self._fields["styles"].argument, self._styles.widget)
         self._picture, self._source_problem, self._reused = Gtk.Image(), "", ""
+        self._suited: tuple[str, Sequence[Mapping[str, Any]] | None] | None = None
         self._told = left("", wrap=True)
         self._start = Gtk.Button(label="Start Backend", valign=Gtk.Align.START, no_show_all=True)
         self._start.connect("clicked", lambda _: link.start_backend())
@@ -224,15 +225,22 @@ class Dialog:
         self._fields["model"].offer(sorted(models))
         name = self._call.config.get_property("model")
         model = models.get(name) if name else None
-        rows = self._link.settings(name or None)
-        for field in self._fields.values():
-            field.suit(self._call.filter.task, {row["name"]: row for row in rows or ()}, name or "the model")
+        self._suit(name or "")
         self._styles.offer(state.styles)
         problem, fault = self._problem(model), self._check_prompts()
         self._told.set_text(" ".join(filter(None, [self._reused, problem or fault or self._notice(), state.message])))
         self._start.set_visible(state.can_start)
         self._window.set_response_sensitive(Gtk.ResponseType.OK, state.usable and not problem)
         return True
+
+    def _suit(self, model: str) -> None:
+        """Greys what the model cannot do; all of it anew only when the model or what is known of it has changed."""
+        rows = self._link.settings(model or None)
+        if (model, rows) == self._suited:
+            return
+        self._suited = model, rows
+        for field in self._fields.values():
+            field.suit(self._call.filter.task, {row["name"]: row for row in rows or ()}, model or "the model")
 
     def _problem(self, model: Mapping[str, Any] | None) -> str:
         """Why this cannot run, apart from the backend."""

@@ -19,6 +19,7 @@ def case_styles_are_ticked(stage):
     image = yield from opened(stage)
     yield from dialog(stage, "Img2img Layer", "Pentimento: Img2img")
     yield stage.until(pause(1), "the backend's answer")
+    stage.xdotool("key", "ctrl+a")
     stage.xdotool("type", "--delay", "15", "a cat")
     stage.xdotool("key", "alt+e")
     yield from still(stage, "reuse")

@@ -14,7 +14,8 @@ from tests.editors.gimp.test_gimp import GIVEN, PATIENCE_S, script
 from tests.editors.harness import EditorRun
 from tests.server.serving import ServerProcess
 
-CASES = ["styles_are_ticked", "refining_begins_with_what_was_written", "inside_the_dialog"]
+CASES = ["refining_begins_with_what_was_written", "styles_are_ticked", "inside_the_dialog"]
+"""In this order: a dialog begins with what the one before was given."""
 INFOTEXT = "a cat\nNegative prompt: dog\nSteps: 4, Sampler: Euler a, CFG scale: 3, Seed: 42, ENSD: 31337, Model: v1-5"
 STYLES = "name,prompt,negative_prompt\nOil,oil painting,photo\n"
 SCREEN = (1366, 768)
