@@ -105,13 +105,15 @@ class Choices:
 
 
 def _narrowed(table: Setting, told: Mapping[str, Any]) -> Setting:
-    """The row with the default and the maximum that the backend gives it for a model."""
+    """The row with the default, the maximum and the choices that the backend gives it for a model."""
     try:
         default = table.check(told.get("default"))
     except SettingError:
         default = table.default
     maximum = told.get("maximum")
-    return replace(table, default=default, maximum=maximum if isinstance(maximum, (int, float)) else table.maximum)
+    choices = tuple(choice for choice in table.choices if choice in told.get("choices", table.choices))
+    maximum = maximum if isinstance(maximum, (int, float)) else table.maximum
+    return replace(table, default=default, maximum=maximum, choices=choices)
 
 
 def _valid(values: Mapping[str, object]) -> dict[str, Value]:

@@ -114,7 +114,7 @@ class SeedWidget(NumberWidget):
 
 
 class ChoiceWidget(RowWidget):
-    """A box of words."""
+    """A box of words; those that the model does not take are grey."""
 
     def __init__(self, setting: Setting, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
@@ -124,6 +124,9 @@ class ChoiceWidget(RowWidget):
         self._add(self._box)
 
     def _show(self, setting: Setting, value: Value) -> None:
+        items = self._box.model()
+        for index in range(self._box.count()):
+            items.item(index).setEnabled(self._box.itemText(index) in setting.choices)
         self._box.setCurrentText(str(value))
 
 

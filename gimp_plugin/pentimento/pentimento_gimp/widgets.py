@@ -42,12 +42,17 @@ class Field:
         about = rows.get(self.argument.row.name)
         able = about is None or (about["supported"] and (task == "refine" or task in about["tasks"]))
         self.widget.set_sensitive(able)
-        self.widget.set_tooltip_text(self.argument.help if able else f"{model} does not do this.")
+        self.widget.set_tooltip_text(self._tip(about, model) if able else f"{model} does not do this.")
         if self.argument.unset in (None, "") or task == "refine":
             return
         value = f" ({about['default']})" if about is not None else ""
         words = "" if self.argument.form == "choice" else f"{self.argument.unset}: {self.argument.why}"
         self.hint.set_text((words + value).strip())
+
+    def _tip(self, about: Mapping[str, Any] | None, model: str) -> str:
+        choices = self.argument.row.choices if about is None else tuple(about["choices"])
+        some = f" {model} takes {', '.join(choices)}." if choices != self.argument.row.choices else ""
+        return self.argument.help + some
 
 
 def field_for(argument: Argument, config: Gimp.ProcedureConfig) -> Field:

@@ -132,6 +132,8 @@ def test_commands_run_with_the_docker_hidden_and_speak_over_the_canvas(played: E
 
 def test_what_the_model_does_not_have_is_greyed_and_not_sent(played: EditorRun) -> None:
     facts = played.check("limits")
+    assert facts["samplers"] == ["Euler", "Euler", "Heun"]
+    assert facts["of"] > 10
     assert facts["why"] == "Small model does not have this setting."
     assert facts["inpaint"] == {"clip_skip": 2, "steps": 7, "strength": 0.5}
     assert facts["txt2img"] == {"clip_skip": 2, "steps": 7}

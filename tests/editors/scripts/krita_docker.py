@@ -5,6 +5,7 @@ import re
 import krita
 from pentimento.choices import Choices
 from pentimento.qt import QtCore, QtGui, QtWidgets
+from pentimento.widgets import widget_for
 
 from pentimento import docker as docker_module
 from pentimento_shared.pixels import decode_png
@@ -339,12 +340,26 @@ def case_batch(stage):
 
 def case_limits(stage):
     """A model that has fewer settings, tasks and clip layers than the table."""
-    told = [{"name": "grow", "supported": False, "default": 0}, {"name": "clip_skip", "default": 1, "maximum": 2}]
+    told = [
+        {"name": "grow", "supported": False, "default": 0},
+        {"name": "clip_skip", "default": 1, "maximum": 2},
+        {"name": "sampler", "default": "Euler", "choices": ["Euler", "Heun"]},
+    ]
     choices = Choices({"grow": 5, "clip_skip": 9, "steps": 7, "strength": 0.5})
     rows = choices.rows("inpaint", told, "Small model")
     order = choices.order("inpaint", rows)
     for_generate = choices.order("txt2img", choices.rows("txt2img", told, "Small model"))
-    return {"why": rows["grow"].problem, "inpaint": dict(order.settings), "txt2img": dict(for_generate.settings)}
+    widget = widget_for(next(row for row in SETTINGS if row.name == "sampler"))
+    widget.show_row(rows["sampler"])
+    box = widget.findChild(QtWidgets.QComboBox)
+    texts = [box.itemText(k) for k in range(box.count()) if box.model().item(k).isEnabled()]
+    facts = {"samplers": [box.currentText(), *texts], "of": box.count()}
+    return {
+        **facts,
+        "why": rows["grow"].problem,
+        "inpaint": dict(order.settings),
+        "txt2img": dict(for_generate.settings),
+    }
 
 
 def case_presets(stage):
