@@ -191,6 +191,13 @@ def _settings_of(task: Task, values: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in complete.items() if name in own or name in needed}
 
 
+def settings_to_refine(recipe: Recipe) -> dict[str, Value]:
+    """The settings of a result that go on to its refinement, as they were written: wildcards are drawn anew. One of a
+    prompt matrix goes on with its own combination."""
+    settings = recipe.settings if recipe.written.get("prompt_matrix") else recipe.as_written
+    return {name: value for name, value in settings.items() if name not in _anew(recipe)}
+
+
 def _anew(recipe: Recipe) -> dict[str, Value]:
     """The settings of a result that do not go on to its refinement: those that were for one picture, or that have had
     their effect. The layer's own mask is final; a layer that came back in another size is not scaled again."""

@@ -12,6 +12,7 @@ from pentimento_shared import VERSION
 from pentimento_shared.backend_link import BackendLink
 from pentimento_shared.document import Layer
 from pentimento_shared.layer_record import LayerRecord
+from pentimento_shared.plans import settings_to_refine
 from pentimento_shared.presets import PRESETS
 from pentimento_shared.prompt_check import PROMPTS, QUESTION, PromptCheck
 from pentimento_shared.recipe import Recipe, RecipeError
@@ -43,9 +44,9 @@ def ask(call: Call, document: GimpDocument, record: LayerRecord | None, kind: ty
     prepare()
     arguments = call.filter.arguments()
     if record is not None:
+        begun = settings_to_refine(record.recipe)
         for argument in arguments:
-            if argument.row.name in record.recipe.as_written and argument.row.name != "seed":
-                argument.write(call.config, record.recipe.as_written[argument.row.name])
+            argument.write(call.config, begun.get(argument.row.name, argument.default))
     with closing(BackendLink(VERSION)) as link, closing(PromptCheck(link.connect)) as check:
         dialog = (kind or Dialog)(call, document, link, check, arguments)
         agreed = dialog.run()
@@ -73,7 +74,7 @@ class Dialog:
         self._styles = StylesBox(call.config)
         self._fields["styles"] = Field(self._fields["styles"].argument, self._styles.widget)
         self._picture, self._source_problem, self._reused = Gtk.Image(), "", ""
-        self._suited: tuple[str, Sequence[Mapping[str, Any]] | None] | None = None
+        self._suited: tuple[str, str, Sequence[Mapping[str, Any]] | None] | None = None
         self._told = left("", wrap=True)
         self._start = Gtk.Button(label="Start Backend", valign=Gtk.Align.START, no_show_all=True)
         self._start.connect("clicked", lambda _: link.start_backend())
@@ -234,13 +235,14 @@ class Dialog:
         return True
 
     def _suit(self, model: str) -> None:
-        """Greys what the model cannot do; all of it anew only when the model or what is known of it has changed."""
+        """Greys what the model cannot do; all of it anew only when model, task or what is known has changed."""
         rows = self._link.settings(model or None)
-        if (model, rows) == self._suited:
+        task = self._call.filter.task
+        if (task, model, rows) == self._suited:
             return
-        self._suited = model, rows
+        self._suited = task, model, rows
         for field in self._fields.values():
-            field.suit(self._call.filter.task, {row["name"]: row for row in rows or ()}, model or "the model")
+            field.suit(task, {row["name"]: row for row in rows or ()}, model or "the model")
 
     def _problem(self, model: Mapping[str, Any] | None) -> str:
         """Why this cannot run, apart from the backend."""

@@ -78,17 +78,17 @@ def case_inside_the_dialog(stage):
     call = Call(procedure, about, Gimp.RunMode.INTERACTIVE, image, image.get_layers(), config)
     with closing(BackendLink(VERSION)) as link, closing(PromptCheck(link.connect)) as check:
         document = GimpDocument(image, image.get_layers()[0])
-        began = time.perf_counter()
+        began = time.thread_time()
         shown = Dialog(call, document, link, check, about.arguments())
-        built = 1000 * (time.perf_counter() - began)
+        built = 1000 * (time.thread_time() - began)
         shown._show_source()
         shown._window.show_all()
         area, looks = shown._prompts["prompt"], []
 
         def look():
-            began = time.perf_counter()
+            began = time.thread_time()
             shown._look()
-            looks.append(1000 * (time.perf_counter() - began))
+            looks.append(1000 * (time.thread_time() - began))
             return True
 
         timer = GLib.timeout_add(100, look)
