@@ -65,7 +65,7 @@ def plan_job(library: ModelLibrary, prompt_files: PromptFiles, request: Request)
     """The job as it begins. Raises EngineError, PromptError, or SettingError for what the model does not take."""
     info = library.get(str(request.settings["model"]))
     info.check(request.settings)
-    reader = PromptReader(prompt_files)
+    reader = PromptReader(prompt_files, info.family)
     settings, count = request.settings, len(request.seeds)
     prompts = tuple(
         reader.read(settings, seed, apart(settings, index).combination) for index, seed in enumerate(request.seeds)

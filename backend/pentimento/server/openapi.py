@@ -210,7 +210,7 @@ def _schemas() -> dict[str, Any]:
         ),
         "Settings": {"type": "object", "required": ["model", "tasks", "settings"]},
         **_prompt_schemas(),
-        "Models": {"type": "object", "required": ["models", "engine"]},
+        "Models": {"type": "object", "required": ["models", "loras", "embeddings", "engine"]},
         "Problem": {
             "type": "object",
             "required": ["type", "title", "status", "detail"],

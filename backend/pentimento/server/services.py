@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from flask import current_app
 
+from pentimento.engine.extras.catalog import Catalog
 from pentimento.engine.models import ModelLibrary
 from pentimento.engine.prompts.resolving import PromptFiles
 from pentimento.engine.prompts.vocabulary import Vocabularies
@@ -28,6 +29,7 @@ class Words:
 
     files: PromptFiles = field(default_factory=PromptFiles.standard)
     vocabularies: Vocabularies = field(default_factory=Vocabularies)
+    catalog: Catalog = field(default_factory=Catalog)
     writing: threading.Lock = field(default_factory=threading.Lock)
 
 

@@ -67,7 +67,7 @@ def read(request: Request, library: ModelLibrary, prompt_files: PromptFiles, gat
     task = _task(document)
     settings = _settings(task, document, library)
     seeds = _seeds(settings)
-    PromptReader(prompt_files).read(settings, seeds[0])
+    PromptReader(prompt_files, library.get(str(settings["model"])).family).read(settings, seeds[0])
     _check_parts(task, drafts)
     headers = {name: check_picture(name, draft) for name, draft in drafts.items()}
     if task == "inpaint":

@@ -12,7 +12,9 @@ from pentimento_shared.settings import did_you_mean
 
 from ..checkpoints.header import Header, HeaderError, read_header
 from ..checkpoints.places import SUFFIX, ModelFile, ModelFolders
+from ..checkpoints.recognise import FAMILY_NAMES, recognise
 
+_ALIKE: Final = {"sd3", "flux"}
 _LISTED: Final = 20
 """Names that an error lists."""
 MAX_VECTORS: Final = 75
@@ -61,10 +63,10 @@ class Embedding:
 
 
 class ExtraFiles:
-    """What there is, looked up once; a new object looks anew."""
+    """What there is, looked up once; a new object looks anew. `family` is the model's, "" where there is none yet."""
 
-    def __init__(self, folders: ModelFolders) -> None:
-        self._folders = folders
+    def __init__(self, folders: ModelFolders, family: str = "") -> None:
+        self._folders, self._family = folders, family
 
     @cached_property
     def loras(self) -> tuple[ModelFile, ...]:
@@ -94,6 +96,7 @@ class ExtraFiles:
             listed = ", ".join(file.name for file in found)
             raise Unusable(f'several LoRA files are called "{name}": {listed}. Write the folder too.', listed)
         if found:
+            self._check_family(found[0])
             return found[0]
         refused = next((file for file in self.loras if _bare(file) == wanted), None)
         if refused is not None:
@@ -101,8 +104,20 @@ class ExtraFiles:
         names = [file.name for file in usable]
         listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
         where = self._folders.folders[0] / "loras"
-        problem = f'there is no LoRA "{name}". Put its file into {where}.{did_you_mean(name, names)}'
+        problem = (
+            f'there is no LoRA "{name}". Put its file into {where}.{did_you_mean(name, [*names, *map(_bare, usable)])}'
+        )
         raise Unusable(problem, listed or f"a LoRA's file in {where}")
+
+    def _check_family(self, file: ModelFile) -> None:
+        """Raises Unusable for a LoRA that is surely for other models; whether it fits is seen when one is loaded."""
+        header = _header(file, "LoRA")
+        theirs, ours = recognise(header).family, self._family
+        # What tells those apart that are alike is not sure enough to refuse a file for.
+        if theirs and ours and theirs != ours and not {theirs, ours} <= _ALIKE:
+            names = FAMILY_NAMES.get(theirs, theirs), FAMILY_NAMES.get(ours, ours)
+            problem = f"the LoRA {file.name} is for {names[0]}, and the model is one of {names[1]}."
+            raise Unusable(problem, f"a LoRA for {names[1]}, or a model of {names[0]}")
 
     def embedding(self, name: str) -> Embedding:
         """The embedding of that name. Raises Unusable."""
@@ -114,7 +129,12 @@ class ExtraFiles:
         file = names[name.lower()]
         if file.refused:
             raise Unusable(f"the embedding {file.path.name} {file.refused}", "an embedding in a safetensors file")
-        return Embedding(file, name.lower(), tuple(_vectors(file, _header(file, "embedding"))))
+        return embedding_of(file, _header(file, "embedding"))
+
+
+def embedding_of(file: ModelFile, header: Header) -> Embedding:
+    """The embedding that is that file. Raises Unusable for one of no known form."""
+    return Embedding(file, _bare(file), tuple(_vectors(file, header)))
 
 
 def _bare(file: ModelFile) -> str:

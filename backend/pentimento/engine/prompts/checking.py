@@ -22,7 +22,7 @@ def check_prompts(
     `limit` is what the chunks hold together. An error has `detail`, `position` (from 1, in the prompt as it was
     written) and `expected`; the rest is null then. Raises SettingError for a style that there is not.
     """
-    reader = PromptReader(files)
+    reader = PromptReader(files, info.family)
     found: dict[str, Any] = {"model": info.id, "seed": seed, "chunk": vocabulary.room}
     for name in PROMPTS:
         try:

@@ -79,13 +79,16 @@ class Read(NamedTuple):
 
 
 class PromptReader:
-    """Reads the prompts of a job's settings. Each file is read at most once, when it is called for."""
+    """Reads the prompts of a job's settings for a model of that family, "" for any.
 
-    def __init__(self, files: PromptFiles) -> None:
+    Each file is read at most once, when it is called for.
+    """
+
+    def __init__(self, files: PromptFiles, family: str = "") -> None:
         self._files = files
         self._wildcards = WildcardFolder(files.wildcards)
         self._styles: tuple[Style, ...] | None = None
-        self._extras = ExtraFiles(files.models)
+        self._extras = ExtraFiles(files.models, family)
 
     def read(self, settings: Mapping[str, Value], seed: int, combination: int = ALL) -> Prompts:
         """The prompts of the picture with that seed, and of that combination where the prompt is a matrix.

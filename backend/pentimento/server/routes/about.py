@@ -47,6 +47,7 @@ def models() -> dict[str, Any]:
             }
             for file in library.refused()
         ],
+        **services().words.catalog.contents(services().words.files.models),
         "engine": {"versions": dict(status.versions), "problem": status.reason},
     }
 
