@@ -151,12 +151,21 @@ def check_version(health: Health, version: str) -> None:
 
     They do within one major version; before 1.0 within one minor version.
     """
-    if _generation(health.version) != _generation(version):
-        older = "the backend" if _numbers(health.version) < _numbers(version) else "the plugin or program"
-        raise BackendForeign(
-            f"The backend is Pentimento {health.version}, this is {version}: they do not fit together. "
-            f"Update {older}, the older one, so that both are from the same release, and start the backend again."
+    if _generation(health.version) == _generation(version):
+        return
+    if _numbers(health.version) < _numbers(version):
+        remedy = (
+            f"The backend is the older one: get Pentimento {version} into its folder, end it there with "
+            "`python3 launch.py stop` and start it again with `python3 launch.py`."
         )
+    else:
+        remedy = (
+            "This side is the older one: update the plugin with `python3 launch.py plugins install` in the backend's "
+            "folder and restart the editor; a program of another kind by its own means."
+        )
+    raise BackendForeign(
+        f"The backend is Pentimento {health.version}, this is {version}: they do not fit together. {remedy}"
+    )
 
 
 def _generation(version: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from pentimento.engine.request import Region, Request
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.pixels import Pixels, decode_png
+from pentimento_shared.settings import validate
 
 from .blobs import Blobs
 from .records import Submission
@@ -29,13 +30,17 @@ def from_submission(submission: Submission) -> dict[str, Any]:
 
 def to_request(wire: Mapping[str, Any], blobs: Blobs) -> Request:
     """The engine's request, its pictures read and decoded. Raises FileNotFoundError for a blob that is
-    gone."""
-    region = None
+    gone.
+
+    A job that an older version has stored knows nothing of settings that came since: those are at the table's defaults,
+    which change nothing.
+    """
+    task, region = wire["task"], None
     if wire["canvas"] is not None:
         region = Region(Size(*wire["canvas"]), Rect(*wire["context"]))
     return Request(
-        task=wire["task"],
-        settings=wire["settings"],
+        task=task,
+        settings={**validate(task, {}), **wire["settings"]},
         seeds=tuple(wire["seeds"]),
         image=_picture(blobs, wire["image"]),
         mask=_picture(blobs, wire["mask"]),
