@@ -132,12 +132,12 @@ def test_the_backend_says_who_it_is(client: Client) -> None:
     ("backend", "mine", "older"),
     [
         ("0.1.0", "0.1.7", None),
-        ("0.2.0", "0.1.0", "the plugin"),
-        ("0.9.0", "0.10.0", "the backend"),
+        ("0.2.0", "0.1.0", "This side"),
+        ("0.9.0", "0.10.0", "The backend"),
         ("1.4.0", "1.0.2", None),
-        ("2.0.0", "1.9.9", "the plugin"),
-        ("1.0.0", "0.1.0", "the plugin"),
-        ("", "0.1.0", "the backend"),
+        ("2.0.0", "1.9.9", "This side"),
+        ("1.0.0", "0.1.0", "This side"),
+        ("", "0.1.0", "The backend"),
     ],
 )
 def test_only_versions_that_fit_together_are_taken(backend: str, mine: str, older: str | None) -> None:
@@ -145,7 +145,7 @@ def test_only_versions_that_fit_together_are_taken(backend: str, mine: str, olde
     if older is None:
         check_version(health, mine)
     else:
-        with pytest.raises(BackendForeign, match=f"this is {mine}.*Update {older}.*same release"):
+        with pytest.raises(BackendForeign, match=f"this is {mine}.*{older} is the older one"):
             check_version(health, mine)
 
 

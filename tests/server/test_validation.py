@@ -200,7 +200,16 @@ def test_content_types(server: ServerProcess, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"--x", b"--x\r\n\r\n", b"\0" * 1000, b"--x\r\nContent-Disposition: form-data\r\n\r\n"]
+    "body",
+    [
+        b"",
+        b"--x",
+        b"--x\r\n\r\n",
+        b"\0" * 1000,
+        b"--x\r\nContent-Disposition: form-data\r\n\r\n",
+        b"--x\r\nContent-Disposition: form-data\r\n\r\nno name\r\n--x--\r\n",
+        b"--x\r\nContent-Disposition: form-data; filename=f\r\n\r\nno name\r\n--x--\r\n",
+    ],
 )
 def test_broken_multipart(server: ServerProcess, body: bytes) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=x"}

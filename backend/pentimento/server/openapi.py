@@ -71,8 +71,8 @@ def _paths() -> dict[str, Any]:
         "/styles": {"get": _operation("styles", "The styles.", "Styles", 422)},
         "/styles/{name}": {
             "parameters": [_path("name")],
-            "put": _operation("save_style", "Keeps a style.", "Style", 400, 413, 415, 422, 507, body="StyleWords"),
-            "delete": _operation("remove_style", "Takes a style out.", "Styles", 422, 507),
+            "put": _operation("save_style", "Keeps a style.", "Style", 400, 404, 413, 415, 422, 507, body="StyleWords"),
+            "delete": _operation("remove_style", "Takes a style out.", "Styles", 404, 422, 507),
         },
     }
 

@@ -131,8 +131,10 @@ def _parts(request: Request) -> tuple[bytes | str, dict[str, Draft]]:
     return texts[0], drafts
 
 
-def _unknown_part(name: str, how: str) -> NoReturn:
+def _unknown_part(name: str | None, how: str) -> NoReturn:
     known = "request, image, mask"
+    if name is None:
+        raise refuse(422, f"A part of the request has no name; there are: {known}.", "", None, known)
     if how:
         raise refuse(422, f"Send the part {name} as a file, with a file name.", name, None, "a file")
     raise refuse(422, f"The part {name[:80]!r} is not known; there are: {known}.", name[:80], None, known)
