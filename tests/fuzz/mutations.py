@@ -27,7 +27,7 @@ def rounds(count: int) -> settings:
         max_examples=count * TIMES,
         deadline=None,
         derandomize=TIMES == 1,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     )
 
 
