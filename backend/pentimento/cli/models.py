@@ -87,7 +87,7 @@ def info(model: str, as_json: bool) -> None:
 
 
 def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
-    from pentimento.engine.footprint import weight_bytes
+    from pentimento.engine.footprint import amount, weight_bytes
 
     yield "id", info.id
     yield "name", info.name
@@ -96,8 +96,8 @@ def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
     yield "tasks", ", ".join(info.tasks)
     if info.defaults:
         yield "defaults", ", ".join(f"{name} {value}" for name, value in info.defaults.items())
-    half, full = (weight_bytes(info, size) / 1e9 for size in (2, 4))
-    yield "memory", f"{half:.2f} GB on a GPU, {full:.2f} GB on the CPU, and the picture's own"
+    half, full = (amount(weight_bytes(info, size)) for size in (2, 4))
+    yield "memory", f"{half} on a GPU, {full} on the CPU, and the picture's own"
     if info.description:
         yield "description", info.description
     if info.license:

@@ -134,17 +134,18 @@ class ModelLibrary:
         return tuple(found.values())
 
     def refused(self) -> tuple[ModelFile, ...]:
-        """The files and folders that cannot be used, each with the reason; those for which there is no use are not
-        among them."""
-        found = []
-        for file in self.folders.all():
-            info = self._read(file) if file.kind == "checkpoint" and not file.refused else None
-            if file.refused and file.kind in KINDS:
-                found.append(file)
-            elif isinstance(info, BrokenModel):
-                problem = info.problem if info.path == file.path else f"holds {info.path.name}, which {info.problem}"
-                found.append(replace(file, refused=problem))
-        return tuple(found)
+        """The files and folders that cannot be used, each with the reason; not those of kinds that have no use here."""
+        problems = ((file, self._problem(file)) for file in self.folders.all() if file.kind in _TOLD)
+        return tuple(replace(file, refused=problem) for file, problem in problems if problem)
+
+    def _problem(self, file: ModelFile) -> str:
+        """Why a file or folder cannot be used, going on after its name; "" where it can."""
+        if file.refused or file.kind not in ("checkpoint", "unknown"):
+            return file.refused
+        info = self._read(file)
+        if isinstance(info, ModelInfo):
+            return ""
+        return info.problem if info.path == file.path else f"holds {info.path.name}, which {info.problem}"
 
     def get(self, model: str) -> ModelInfo:
         """The model with that id. Raises UnknownModel, or BrokenModel for one that cannot be used, saying why."""
@@ -198,8 +199,8 @@ class ModelLibrary:
             return BrokenModel(file.name, file.path, f"cannot be read ({error.strerror}).", "")
 
 
-KINDS: Final[tuple[Kind, ...]] = ("checkpoint", "lora", "embedding", "vae", "upscaler")
-"""Kinds of files that there is a use for."""
+_TOLD: Final[tuple[Kind, ...]] = ("checkpoint", "lora", "embedding", "vae", "upscaler", "unknown")
+"""Kinds of files of which it is told when one cannot be used."""
 
 
 def _no_model(file: ModelFile) -> str:
