@@ -128,7 +128,7 @@ def leftovers(home: Path) -> list[psutil.Process]:
     return found
 
 
-def until(condition: Callable[[], object], what: str, patience: float = 120.0) -> None:
+def until(condition: Callable[[], object], what: str, patience: float = 300.0) -> None:
     """Returns once the condition holds. Raises TimeoutError with `what` was waited for."""
     deadline = time.monotonic() + patience
     while not condition():
