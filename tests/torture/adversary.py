@@ -9,7 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,9 +36,7 @@ class Disk:
         if self._filler is None:
             self._limit(spare)
         else:
-            with self._filler.open("wb") as file:
-                free = os.statvfs(self._filler.parent)
-                os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - spare))
+            self._fill(self._filler, spare)
         try:
             yield
         finally:
@@ -46,6 +44,15 @@ class Disk:
                 self._limit(resource.RLIM_INFINITY)
             else:
                 self._filler.unlink()
+
+    def _fill(self, filler: Path, spare: int) -> None:
+        """The backend goes on writing meanwhile, so what was free a moment ago may be taken now."""
+        with filler.open("wb") as file:
+            while True:
+                free = os.statvfs(filler.parent)
+                with suppress(OSError):
+                    os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - spare))
+                    return
 
     def _limit(self, size: int) -> None:
         for process in leftovers(self._home):
