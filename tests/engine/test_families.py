@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -31,13 +33,15 @@ from pentimento.engine.loaded import LoadedModel
 from pentimento.engine.models import ModelLibrary
 from pentimento.engine.noise import Seed, noise_for
 from pentimento.engine.noise_scales import FlowScale
+from pentimento.engine.prompts.checking import check_prompts
 from pentimento.engine.prompts.guidance import Encoder
 from pentimento.engine.prompts.resolving import PromptFiles, PromptReader
+from pentimento.engine.prompts.vocabulary import Vocabularies
 from pentimento.engine.request import EngineError, Request, Result
 from pentimento.engine.samplers import make_plan
 from pentimento_shared.geometry import Size
 from pentimento_shared.recipe import Recipe
-from pentimento_shared.settings import SettingError
+from pentimento_shared.settings import SettingError, validate
 from tests.engine.conftest import Studio
 from tests.family_models import MAKERS, build
 
@@ -380,3 +384,57 @@ def test_strength_is_the_share_of_noise_of_a_flow_model(strength, shift):
     assert scale.fraction(start) == pytest.approx(max(strength, least), abs=2e-6)
     assert scale.told(start) == pytest.approx(1000 * max(strength, least), abs=2e-3)
     assert scale.timestep(start) == pytest.approx(scale.start(strength), abs=1e-3)
+
+
+def test_the_tokens_of_a_t5_prompt_are_counted_and_too_many_are_told(models):
+    studio = models("flux-schnell")
+    info, files = studio.engine.library.get("flux-schnell"), studio.engine.prompt_files
+    tokenizer = loaded(studio, "flux-schnell").components["tokenizer_2"]
+    vocabulary = Vocabularies().of(info)
+
+    def check(prompt: str) -> dict[str, Any]:
+        settings = validate("txt2img", {"prompt": prompt})
+        return check_prompts(settings, 1, info, vocabulary, files)["prompt"]
+
+    told = check(PROMPT)
+    assert (told["tokens"], told["limit"], told["chunks"]) == (
+        len(tokenizer(PROMPT, add_special_tokens=False).input_ids),
+        255,
+        1,
+    )
+    assert told["error"] is None
+    assert check("a" * 254)["error"] is None
+    told = check("a" * 255)
+    assert told["tokens"] == 256
+    assert "comes to 256 tokens, and the model flux-schnell reads at most 255" in told["error"]["detail"]
+
+
+def test_sd3_does_without_t5(models, tmp_path):
+    folder = build("sd3", tmp_path)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(
+        json.dumps({**index, "text_encoder_3": [None, None], "tokenizer_3": [None, None]})
+    )
+    for part in ("text_encoder_3", "tokenizer_3"):
+        shutil.rmtree(folder / part)
+    studio = Studio(Engine(ModelLibrary([folder]), device="cpu", prompt_files=models("sd3").engine.prompt_files))
+    how = {"model": "sd3", "steps": 2, "cfg_scale": 1, **SMALL}
+    assert studio.picture("txt2img", **how) != models("sd3").picture("txt2img", **how)
+
+
+def test_clip_skip_of_sdxl_counts_from_the_layer_before_the_last(models):
+    how = {"model": "sdxl", "steps": 2, **SMALL}
+    one, two, three = (models("sdxl").picture("txt2img", clip_skip=skip, **how) for skip in (1, 2, 3))
+    assert one == two
+    assert two != three
+
+
+@pytest.mark.parametrize("name", ["sdxl", "flux-dev", "sd3"])
+def test_the_prompt_language_is_the_same_for_all(models, name):
+    """Weights, edits, BREAK, AND and what is longer than a chunk; each changes the picture, the same one each time."""
+    how = {"model": name, "steps": 2, "cfg_scale": 3, **SMALL}
+    texts = ("a lake", "a (lake:1.4)", "a [lake:hill:0.5]", "a BREAK lake", "a lake AND a hill", "a lake, " * 20)
+    pictures = [models(name).picture("txt2img", prompt=text, **how) for text in texts]
+    assert models(name).picture("txt2img", prompt="a (lake:1.4)", **how) == pictures[1]
+    different = [picture for k, picture in enumerate(pictures) if picture not in pictures[:k]]
+    assert len(different) == len(texts)

@@ -33,7 +33,8 @@ def load(info: ModelInfo, device: torch.device) -> LoadedModel:
     if info.file is not None:
         return _load_file(info, info.file, device)
     family = FAMILIES[info.family]
-    files = {part: check_weights(info, part) for part in family.weights if not _left_out(info, part)}
+    absent = _left_out(info)
+    files = {part: check_weights(info, part) for part in family.weights if part not in absent}
     dtype = _dtype(info, device)
     variant = "fp16" if ".fp16." in files[family.denoiser][0].name else None
     try:
@@ -43,7 +44,7 @@ def load(info: ModelInfo, device: torch.device) -> LoadedModel:
             variant=variant,
             use_safetensors=True,
             local_files_only=True,
-            **_left_away(family.pipeline),
+            **{**_left_away(family.pipeline), **dict.fromkeys(absent)},
         )
     except UNUSABLE as error:
         raise BrokenModel(info.id, info.folder, f"does not hold a usable model ({error}).", REMEDY) from error
@@ -71,7 +72,7 @@ def load_vae(model: LoadedModel, file: ModelFile) -> Any:
     """
     own = model.components["vae"]
     try:
-        vae = single_file.load_vae(file.path, read_header(file.path), dict(own.config), model.dtype)
+        vae: Any = single_file.load_vae(file.path, read_header(file.path), dict(own.config), model.dtype)
     except HeaderError as error:
         raise _no_vae(file, error.problem) from error
     except (single_file.IncompleteFile, *UNUSABLE) as error:
@@ -111,9 +112,10 @@ def _left_away(pipeline: type[Any]) -> dict[str, Any]:
     return {name: value for name, value in unwanted.items() if name in known}
 
 
-def _left_out(info: ModelInfo, component: str) -> bool:
-    """Whether the folder's index says that the model does without that component."""
-    return read_json(info.folder, info.folder / INDEX_FILE).get(component) == [None, None]
+def _left_out(info: ModelInfo) -> tuple[str, ...]:
+    """What the model does without, as its folder's index says: the third text encoder of SD 3, for one."""
+    index = read_json(info.folder, info.folder / INDEX_FILE)
+    return tuple(part for part, kind in index.items() if kind == [None, None])
 
 
 def check_weights(info: ModelInfo, component: str) -> tuple[Path, ...]:

@@ -20,12 +20,10 @@ from ..prompts.encoding import ONLY, clip_states
 from ..prompts.flattening import Flat
 from ..prompts.t5 import t5_states
 from .family import Embeds, Family, Predict, Told
+from .info import FLUX_TOKENS
 
 PATCH: Final = 2
 """Latent px that the transformer reads as one, each way."""
-TOKENS_DEV: Final = 512
-TOKENS_SCHNELL: Final = 256
-"""Tokens that the models were trained to read."""
 
 
 def scale(config: Mapping[str, Any], latents: Size) -> NoiseScale:
@@ -33,8 +31,8 @@ def scale(config: Mapping[str, Any], latents: Size) -> NoiseScale:
 
 
 def encode(model: LoadedModel, flat: Flat, clip_skip: int) -> Embeds:
-    length = TOKENS_DEV if _is_guided(model) else TOKENS_SCHNELL
-    return Embeds(t5_states(model, flat, length, 2), clip_states(model, flat, ONLY, 1).pooled)
+    tokens = t5_states(model, flat, FLUX_TOKENS[_is_guided(model)], 2)
+    return Embeds(tokens, clip_states(model, flat, ONLY, 1).pooled)
 
 
 def ask(model: LoadedModel, told: Told) -> Predict:

@@ -31,6 +31,8 @@ FLOW_CHOICES: Final = {
     "sampler": tuple(name for name in SAMPLERS if name not in NOT_FOR_FLOW),
     "schedule": FLOW_SCHEDULES,
 }
+FLUX_TOKENS: Final = {True: 512, False: 256}
+"""Tokens of T5 that FLUX.1 was trained to read, its end mark among them: dev (which is told a scale), and schnell."""
 FLUX_SIDE: Final = 1024
 """Native side of FLUX.1, px, of which its configuration says nothing."""
 

@@ -40,12 +40,14 @@ Chunk = tuple[Token, ...]
 class Vocabulary:
     """How a model reads text: `encode` gives the ids of words, without marks; `room` is a chunk's most tokens.
 
-    `concepts` are the embeddings that words may name: their names in lower case, and how many vectors they have.
+    `concepts` are the embeddings that words may name: their names in lower case, and how many vectors they have. With
+    `whole` there is only one chunk, and a longer prompt cannot be read.
     """
 
     encode: Callable[[str], Sequence[int]]
     room: int
     concepts: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def comma(self) -> int | None:

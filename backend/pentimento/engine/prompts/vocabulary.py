@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..checkpoints.clip_words import END, MERGES_FILE, START, clip_words
+from ..families.info import FLUX_TOKENS
 from ..models import BrokenModel, ModelInfo
 from .tokens import MARKS, Vocabulary
 
@@ -34,16 +35,19 @@ class Vocabularies:
         """The vocabulary of that model. Raises BrokenModel for files that are missing or no tokenizer's."""
         if info.file is not None:
             return self._of_clip()
-        home = info.folder / "tokenizer"
+        # FLUX.1 reads a prompt's words with T5; SD 3 reads them with CLIP as well, which counts in chunks.
+        t5 = info.family == "flux"
+        home = info.folder / ("tokenizer_2" if t5 else "tokenizer")
         try:
             config = home / "tokenizer_config.json"
             key = (home, config.stat().st_mtime_ns)
             if key not in self._known:
-                self._known[key] = _read(home, info.folder / "text_encoder" / "config.json")
+                other = info.folder / ("transformer" if t5 else "text_encoder") / "config.json"
+                self._known[key] = _read_t5(home, other) if t5 else _read(home, other)
             return self._known[key]
         # The library behind `tokenizers` raises bare Exceptions of its own for files it cannot use.
         except Exception as error:
-            problem = f"does not hold a CLIP tokenizer that can be read ({error})."
+            problem = f"does not hold a {'T5' if t5 else 'CLIP'} tokenizer that can be read ({error})."
             raise BrokenModel(info.id, home, problem, "Put the model's original files there again.") from error
 
     def _of_clip(self) -> Vocabulary:
@@ -67,6 +71,14 @@ def _read(home: Path, encoder: Path) -> Vocabulary:
     tokenizer = _tokenizer(home, settings)
     length = min(settings.get("model_max_length", _CONTEXT), text.get("max_position_embeddings", _CONTEXT))
     return Vocabulary(lambda words: tokenizer.encode(words, add_special_tokens=False).ids, int(length) - MARKS)
+
+
+def _read_t5(home: Path, transformer: Path) -> Vocabulary:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(home / "tokenizer.json"))
+    most = FLUX_TOKENS[bool(json.loads(transformer.read_text("utf-8")).get("guidance_embeds"))]
+    return Vocabulary(lambda words: tokenizer.encode(words.strip(), add_special_tokens=False).ids, most - 1, whole=True)
 
 
 def _tokenizer(home: Path, settings: dict[str, Any]) -> Tokenizer:
