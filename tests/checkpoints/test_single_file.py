@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,31 +134,42 @@ def test_a_vae_of_its_own(tmp_path, no_network, names):
     assert loaded.config["scaling_factor"] == 0.13025
 
 
-def test_a_job_with_a_single_file_gives_the_folders_picture(tmp_path, no_network):
-    pipeline = ldm.small_pipeline("sd15")
+class Painter:
+    """Paints 64 x 64 px with the models of a folder, two steps."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine = Engine(ModelLibrary([folder]), device="cpu", prompt_files=PromptFiles.below(folder / "words"))
+
+    def paint(self, **settings: object) -> Result:
+        asked = {"prompt": "a (harbour:1.2)", "steps": 2, "width": 64, "height": 64, **settings}
+        request = Request("txt2img", validate("txt2img", asked), (4,))
+        return next(event for event in self.engine.run(request, lambda: False) if isinstance(event, Result))
+
+
+@pytest.mark.parametrize("family", ["sd15", "sd2", "sdxl"])
+def test_a_job_with_a_single_file_gives_the_folders_picture(tmp_path, no_network, family):
+    pipeline = ldm.small_pipeline(family)
     pipeline.save_pretrained(tmp_path / "folder")
     ldm.write_single_file(pipeline, tmp_path / "file.safetensors")
+    painter = Painter(tmp_path)
+    by_folder, by_file = painter.paint(model="folder"), painter.paint(model="file")
+    assert by_file.pixels == by_folder.pixels
+    assert by_file.recipe.model["hash"] == hashlib.sha256((tmp_path / "file.safetensors").read_bytes()).hexdigest()
+    assert painter.engine.loaded == ("folder", "file")
+
+
+def test_a_job_with_another_vae(tmp_path):
+    ldm.write_single_file(ldm.small_pipeline("sd15"), tmp_path / "file.safetensors")
     other = ldm.small_pipeline("sd15", seed=7).vae
     tensors = {name: tensor.contiguous().clone() for name, tensor in ldm.vae_names(other).items()}
     (tmp_path / "vae").mkdir()
     save_file(tensors, tmp_path / "vae" / "other.safetensors")
-    engine = Engine(ModelLibrary([tmp_path]), device="cpu", prompt_files=PromptFiles.below(tmp_path / "words"))
-
-    def result(**settings: object) -> Result:
-        values = validate("txt2img", {"prompt": "a (harbour:1.2)", "steps": 2, "width": 64, "height": 64, **settings})
-        events = engine.run(Request("txt2img", values, (4,)), lambda: False)
-        return next(event for event in events if isinstance(event, Result))
-
-    by_folder, by_file = result(model="folder"), result(model="file")
-    assert by_file.pixels == by_folder.pixels
-    assert by_file.recipe.model["hash"] == hashlib.sha256((tmp_path / "file.safetensors").read_bytes()).hexdigest()
-    assert engine.loaded == ("folder", "file")
-
-    with_vae = result(model="file", vae="other")
-    assert with_vae.pixels != by_file.pixels
+    painter = Painter(tmp_path)
+    own, with_vae = painter.paint(model="file"), painter.paint(model="file", vae="other")
+    assert with_vae.pixels != own.pixels
     assert with_vae.recipe.settings["vae"] == "other"
     assert "VAE: other" in with_vae.recipe.to_infotext()
     assert settings_from_infotext(with_vae.recipe.to_infotext())["vae"] == "other"
-    assert result(model="file").pixels == by_file.pixels
+    assert painter.paint(model="file").pixels == own.pixels
     with pytest.raises(EngineError, match=r"vae is 'othr'; there is: other\. Did you mean other\?"):
-        result(model="file", vae="othr")
+        painter.paint(model="file", vae="othr")
