@@ -66,14 +66,27 @@ def split_alpha(pixels: Pixels) -> tuple[Pixels, Pixels]:
     )
 
 
-def on_canvas(pixels: Pixels, size: Size) -> Pixels:
-    """The pixels from the top left corner on a canvas of that size: cut off beyond it, 0 where they do not reach."""
+def with_alpha(pixels: Pixels) -> Pixels:
+    """Pixels of 1 or 3 channels with one more, opaque."""
+
+    def opaque(strip: bytes) -> bytes:
+        planes = [_plane(strip, k, pixels.channels, pixels.depth) for k in range(pixels.channels)]
+        return _interleaved([*planes, b"\xff" * len(planes[0])], pixels.depth)
+
+    return Pixels(pixels.size, pixels.channels + 1, pixels.depth, b"".join(_strips(pixels, opaque)))
+
+
+def on_canvas(pixels: Pixels, size: Size, x: int = 0, y: int = 0) -> Pixels:
+    """The pixels on a canvas of that size, their corner at (`x`, `y`) in it: cut off at its right and bottom, 0 where
+    they do not reach."""
     pixel = pixels.channels * pixels.depth // 8
-    had, wanted = pixels.size.width * pixel, size.width * pixel
-    rest = bytes(max(0, wanted - had))
-    rows = min(pixels.size.height, size.height)
-    kept = b"".join(pixels.data[y * had : y * had + min(had, wanted)] + rest for y in range(rows))
-    return Pixels(size, pixels.channels, pixels.depth, kept + bytes(wanted * (size.height - rows)))
+    had, left = pixels.size.width * pixel, bytes(x * pixel)
+    kept = min(had, (size.width - x) * pixel)
+    right = bytes(size.width * pixel - len(left) - kept)
+    rows = min(pixels.size.height, size.height - y)
+    middle = b"".join(left + pixels.data[k * had : k * had + kept] + right for k in range(rows))
+    row = size.width * pixel
+    return Pixels(size, pixels.channels, pixels.depth, bytes(y * row) + middle + bytes((size.height - y - rows) * row))
 
 
 def _strips(pixels: Pixels, convert: Callable[[bytes], bytes]) -> Iterator[bytes]:

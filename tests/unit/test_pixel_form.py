@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pentimento.engine.arrays import to_array, to_pixels
 from pentimento_shared.geometry import Size
-from pentimento_shared.pixel_form import Form, fitted, form_of, split_alpha
+from pentimento_shared.pixel_form import Form, fitted, form_of, on_canvas, split_alpha, with_alpha
 from pentimento_shared.pixels import Pixels
 
 SIZE = Size(320, 210)
@@ -73,3 +74,25 @@ def test_alpha_is_split_off(channels: int, depth: int) -> None:
     picture = made(channels, depth)
     colours, alpha = split_alpha(picture)
     assert (np.concatenate([levels(colours), levels(alpha)], axis=2) == levels(picture)).all()
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_on_a_canvas(channels: int, depth: int) -> None:
+    levels = np.random.default_rng(0).integers(0, 2**depth, (5, 7, channels))
+    small = to_pixels(levels.astype(np.uint8 if depth == 8 else np.uint16))
+    wide = to_array(on_canvas(small, Size(12, 9), 3, 2))
+    assert (wide[2:7, 3:10] == levels).all()
+    assert wide.astype(int).sum() == levels.sum()
+    assert (to_array(on_canvas(small, Size(4, 8))) == np.pad(levels[:, :4], ((0, 3), (0, 0), (0, 0)))).all()
+    assert on_canvas(small, small.size) == small
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_opaque_pixels_get_an_alpha(channels: int, depth: int) -> None:
+    levels = np.random.default_rng(0).integers(0, 2**depth, (5, 7, channels))
+    small = to_pixels(levels.astype(np.uint8 if depth == 8 else np.uint16))
+    colours, alpha = split_alpha(with_alpha(small))
+    assert colours == small
+    assert (to_array(alpha) == 2**depth - 1).all()

@@ -13,6 +13,7 @@ from .failures import FAILED, Failure
 from .grid import grid
 from .jobs import fetch, img2img, inpaint, txt2img
 from .models import models
+from .outpaint import outpaint
 from .plugins import plugins
 from .prompts import prompt, styles
 
@@ -49,7 +50,7 @@ def serve(listen: str | None, port: int | None, tls_cert: Path | None, tls_key: 
     run(listen, port, tls_cert, tls_key, insecure)
 
 
-for _command in (img2img, inpaint, txt2img, grid, fetch, prompt, styles, plugins):
+for _command in (img2img, inpaint, outpaint, txt2img, grid, fetch, prompt, styles, plugins):
     cli.add_command(_command)
 
 

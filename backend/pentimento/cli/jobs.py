@@ -15,7 +15,7 @@ import click
 
 from pentimento_shared.answers import BackendError, Job
 from pentimento_shared.many import seeds_of
-from pentimento_shared.settings import Task, Value, validate
+from pentimento_shared.settings import AS_WORKED, Task, Value, validate
 
 from .failures import INTERRUPTED, Failure, wrong
 from .options import SizeType, given, setting_options
@@ -60,7 +60,7 @@ class Made(NamedTuple):
     model: str
 
 
-def _shared_options(command: Callable[..., object]) -> Callable[..., object]:
+def shared_options(command: Callable[..., object]) -> Callable[..., object]:
     """What the commands have in common beside the settings."""
     for option in reversed(
         (
@@ -94,21 +94,36 @@ def _shared_options(command: Callable[..., object]) -> Callable[..., object]:
 
 
 _FILE = click.Path(path_type=Path)
+_size_option = click.option("--size", type=SizeType(), metavar="WxH", help="Width and height in one: 256x384.")
+
+
+def _take_size(size: tuple[Value, Value] | None, options: dict[str, Any]) -> None:
+    """Puts --size where --width and --height are. Raises Failure when they are given, too."""
+    if size is None:
+        return
+    if options["width"] is not None or options["height"] is not None:
+        raise wrong("--size already says width and height; leave --width and --height out.")
+    options["width"], options["height"] = size
 
 
 @click.command()
 @click.argument("image", type=_FILE)
 @click.argument("prompt")
+@_size_option
 @setting_options("img2img")
-@_shared_options
-def img2img(image: Path, **options: Any) -> None:
-    """Turn the picture IMAGE into another, as PROMPT says.
+@shared_options
+def img2img(image: Path, size: tuple[Value, Value] | None, **options: Any) -> None:
+    """Turn the picture IMAGE into another, as PROMPT says. The result has the size that is asked for, else IMAGE's.
 
     \b
     pentimento img2img photo.jpg "a watercolor at sunset" --strength 0.6
     """
     picture = read_picture(image)
-    _run(_order("img2img", options, [image], picture), options)
+    _take_size(size, options)
+    asked = any(options[name] is not None for name in ("width", "height", "scale_by"))
+    if asked and options["result_size"] is None:
+        options["result_size"] = AS_WORKED
+    carry_out(order_of("img2img", options, [image], picture), options)
 
 
 @click.command()
@@ -116,7 +131,7 @@ def img2img(image: Path, **options: Any) -> None:
 @click.argument("mask", type=_FILE)
 @click.argument("prompt")
 @setting_options("inpaint")
-@_shared_options
+@shared_options
 def inpaint(image: Path, mask: Path, **options: Any) -> None:
     """Repaint the part of IMAGE that is white in MASK, as PROMPT says. Black stays; grey is in between.
 
@@ -126,30 +141,27 @@ def inpaint(image: Path, mask: Path, **options: Any) -> None:
     picture, selection = read_picture(image), read_mask(mask)
     if picture.size != selection.size:
         raise wrong(f"{mask} is {px(selection)} and {image} is {px(picture)}; a mask has the size of its picture.")
-    _run(_order("inpaint", options, [image, mask], picture, selection), options)
+    carry_out(order_of("inpaint", options, [image, mask], picture, selection), options)
 
 
 @click.command()
 @click.argument("prompt")
-@click.option("--size", type=SizeType(), metavar="WxH", help="Width and height in one: 256x384.")
+@_size_option
 @setting_options("txt2img")
-@_shared_options
+@shared_options
 def txt2img(size: tuple[Value, Value] | None, **options: Any) -> None:
     """Make a picture from the words PROMPT.
 
     \b
     pentimento txt2img "a lighthouse in the snow, oil painting" --size 256x384
     """
-    if size is not None:
-        if options["width"] is not None or options["height"] is not None:
-            raise wrong("--size already says width and height; leave --width and --height out.")
-        options["width"], options["height"] = size
-    _run(_order("txt2img", options, []), options)
+    _take_size(size, options)
+    carry_out(order_of("txt2img", options, []), options)
 
 
 @click.command()
 @click.argument("id")
-@_shared_options
+@shared_options
 def fetch(id: str, output: Path | None, composite: str, as_json: bool, url: str | None) -> None:
     """Get the pictures of the job ID again, waiting for its end.
 
@@ -171,27 +183,29 @@ def px(picture: Picture) -> str:
     return f"{picture.size.width} x {picture.size.height} px"
 
 
-def _order(
+def order_of(
     task: Task,
     options: Mapping[str, Any],
     inputs: Sequence[Path],
     image: Picture | None = None,
     mask: Picture | None = None,
 ) -> Order:
+    """The order that a command's options make. Raises Failure, before any work, when nothing could be written."""
     output = output_for(options["output"], inputs)
     order = Order(task, given(options), output, options["composite"], options["url"], image, mask)
     output.check(order.pictures)
     return order
 
 
-def _run(order: Order, options: Mapping[str, Any]) -> None:
+def carry_out(order: Order, options: Mapping[str, Any], finish: Callable[[bytes], bytes] = lambda png: png) -> None:
+    """Makes the order's pictures, and writes them as `finish` makes them of the PNGs that come."""
     started = time.monotonic()
     for notice in (order.image.notice if order.image else "", order.mask.notice if order.mask else ""):
         if notice:
             click.echo(notice, err=True)
     job, pictures = _ordered(order)
     color = order.image.color if order.image else ()
-    _deliver(job, [with_color(png, color) for png in pictures], order.output, started, options["as_json"])
+    _deliver(job, [with_color(finish(png), color) for png in pictures], order.output, started, options["as_json"])
 
 
 def _ordered(order: Order) -> tuple[Job, list[bytes]]:

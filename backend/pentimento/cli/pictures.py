@@ -93,7 +93,7 @@ def _open(path: Path, data: bytes) -> Image:
 
     try:
         picture = PIL.Image.open(io.BytesIO(data))
-        _check_size(path, picture.size)
+        check_size(path, picture.size)
         picture.load()
     except PIL.Image.DecompressionBombError as error:
         raise wrong(f"{path}: {error}.") from error
@@ -104,7 +104,8 @@ def _open(path: Path, data: bytes) -> Image:
     return picture
 
 
-def _check_size(path: Path, size: tuple[int, int]) -> None:
+def check_size(path: Path, size: tuple[int, int]) -> None:
+    """Raises Failure for a picture that is too large, naming the file."""
     if max(size) > MAX_SIDE or size[0] * size[1] > MAX_PIXELS:
         raise wrong(
             f"{path} is {size[0]} x {size[1]}; allowed: at most {MAX_SIDE} px a side and {MAX_PIXELS} px in "

@@ -107,6 +107,29 @@ def case_inpaint_in_every_kind_of_selection(stage):
     return facts
 
 
+def case_a_selection_beyond_the_layer_extends_the_picture(stage):
+    """The canvas is larger than what is painted: the empty strip is selected, and painted; the rest stays."""
+    image, layer = new_image(60, 64)
+    image.resize(96, 64, 0, 0)
+    image.select_rectangle(REPLACE, 60, 0, 36, 64)
+    assert inpainted(image, layer, outpaint_fill="blur") == 36 * 64
+    shown = projection(image)
+    image.delete()
+    return {"opaque": all(shown[4 * (64 * 96) - 1 :: -4][k] == 255 for k in range(36))}
+
+
+def case_a_result_of_its_own_size_lies_at_the_layers_corner(stage):
+    image, layer = new_image()
+    layer.set_offsets(10, 5)
+    how = {**FAST, "scale_by": 1.5, "resize_mode": "Crop and resize", "result_size": "as worked", "width": "automatic"}
+    (result,) = made("img2img", image=image, drawables=[layer], **how)
+    _, x, y = result.get_offsets()
+    place = [x, y, result.get_width(), result.get_height()]
+    image.delete()
+    assert place == [10, 5, 144, 96], place
+    return place
+
+
 PRECISIONS = (
     "U8_LINEAR",
     "U8_PERCEPTUAL",

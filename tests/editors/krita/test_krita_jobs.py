@@ -64,6 +64,11 @@ def test_inpainting_16_bit_changes_nothing_outside_the_selection(played: EditorR
     assert facts == {**CLEAN, "changed outside": False, "changed inside": True, "mask": True}
 
 
+def test_a_selection_beyond_the_layer_extends_the_picture(played: EditorRun) -> None:
+    facts = played.check("a_selection_beyond_the_layer")
+    assert facts == {**CLEAN, "changed outside": False, "changed inside": True, "mask": True}
+
+
 def test_grow_and_feather_show_in_the_layers_mask(played: EditorRun) -> None:
     facts = played.check("grow_and_feather_show_in_the_mask")
     assert (facts["far"], facts["inside"]) == (0, 255)

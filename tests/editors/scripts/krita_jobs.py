@@ -2,6 +2,7 @@
 
 import os
 
+import krita
 from krita_docker import KRITA, RUN_S
 from krita_document import SPACES, identity, names, off_by, opened, painted, settled, some_bytes
 from krita_scene import (
@@ -113,6 +114,14 @@ def case_selections_16_bit(stage):
         document, _ = yield from valley(stage, SIZE, SPACES["16 bit linear"])
         facts[name] = yield from inpainted(stage, document, selections(SIZE)[name], 8)
     return facts
+
+
+def case_a_selection_beyond_the_layer(stage):
+    """The layer ends before the canvas does; the selection begins there, and goes on beyond the canvas."""
+    document, _ = yield from valley(stage, SIZE, place=Rect(0, 0, 112, 120))
+    selection = krita.Selection()
+    selection.select(112, -20, 90, 160, 255)
+    return (yield from inpainted(stage, document, selection))
 
 
 def inpainted(stage, document, selection, pixel_bytes=4):
