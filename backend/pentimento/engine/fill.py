@@ -16,13 +16,15 @@ from .masks import bounds
 
 UNKNOWN: Final = 0.5
 """Mid grey, where nothing is known at all."""
+RELAXATIONS: Final = 10
+"""Rounds at each scale: from here on a fill between two colours has no visible steps."""
 
 
 def smooth_fill(colour: Float, weight: Float) -> Float:
     """[h, w, c] everywhere: `colour` where `weight` ([h, w] in 0..1) is 1, blending into what is around elsewhere.
 
-    Push-pull interpolation (Gortler et al., "The Lumigraph", 1996): weighted means over blocks of 2 x 2, 4 x 4, ... px,
-    and back down with bilinear interpolation, so that the fill is the smoother the farther from what is known.
+    A membrane over what is known, the smoother the farther from it: push-pull interpolation (Gortler et al., "The
+    Lumigraph", 1996) with bilinear steps back down, each px then relaxed towards the mean of its neighbours.
     """
     height, width = weight.shape
     if max(height, width) == 1:
@@ -34,8 +36,10 @@ def smooth_fill(colour: Float, weight: Float) -> Float:
     block_weight = weights.reshape(blocks).sum(axis=(1, 3))
     mean = sums.reshape(*blocks, -1).sum(axis=(1, 3)) / np.maximum(block_weight, 1e-12)[..., None]
     coarse = smooth_fill(mean.astype(np.float32), np.minimum(block_weight, 1).astype(np.float32))
-    around = _doubled(coarse)[:height, :width]
-    return _mixed(around, colour, weight)
+    filled = _mixed(_doubled(coarse)[:height, :width], colour, weight)
+    for _ in range(RELAXATIONS):
+        filled = _mixed(_near_mean(filled), colour, weight)
+    return filled
 
 
 def masked_fill(colour: Float, alpha: Float | None, mask: Float) -> Float:
@@ -53,7 +57,7 @@ def outpainted(colour: Float, alpha: Float, selected: NDArray[np.bool_], fill: s
         return np.where(beyond[..., None], np.float32(UNKNOWN), colour)
     made = nearest_fill(colour, alpha > 0) if fill == "edge" else smooth_fill(colour, alpha)
     if fill == "noise":
-        made = made + clouds(alpha.shape[0], alpha.shape[1]) * _deviation(colour, alpha)
+        made = made + clouds(*colour.shape) @ _spread(colour[alpha > 0])
     return np.where(beyond[..., None], made.clip(0, 1), colour)
 
 
@@ -85,13 +89,13 @@ def _flooded(colour: Float, known: NDArray[np.bool_]) -> Float:
     return colour[nearest[0].clip(0), nearest[1].clip(0)]
 
 
-def clouds(height: int, width: int) -> Float:
-    """[h, w, 3]: noise of mean 0 and deviation 1 with as much in each octave, as pictures have; always the same."""
+def clouds(height: int, width: int, channels: int) -> Float:
+    """[h, w, c]: noise of mean 0 and deviation 1 with as much in each octave, as pictures have; always the same."""
     rng = np.random.default_rng(0)
     octaves = max(1, max(height, width).bit_length() - 1)
-    total = np.zeros((height, width, 3), np.float32)
+    total = np.zeros((height, width, channels), np.float32)
     for octave in range(octaves):
-        rough = rng.standard_normal(((height >> octave) + 2, (width >> octave) + 2, 3), np.float32)
+        rough = rng.standard_normal(((height >> octave) + 2, (width >> octave) + 2, channels), np.float32)
         while rough.shape[0] < height or rough.shape[1] < width:
             rough = _doubled(rough)
         total += rough[:height, :width]
@@ -142,9 +146,17 @@ def _halving(jump: int) -> list[int]:
     return [jump >> k for k in range(1, jump.bit_length())]
 
 
-def _deviation(colour: Float, alpha: Float) -> Float:
-    """Per channel, of the px that are there."""
-    return colour[alpha > 0].std(axis=0)
+def _spread(colours: Float) -> Float:
+    """[c, c]: what makes of independent noise such that varies as these colours [n, c] do, channels together."""
+    values, axes = np.linalg.eigh(np.cov(colours, rowvar=False, bias=True).reshape(2 * (colours.shape[1],)))
+    return (axes * np.sqrt(values.clip(0)) @ axes.T).astype(np.float32)
+
+
+def _near_mean(array: Float) -> Float:
+    """Of each px and its four neighbours."""
+    padded = np.pad(array, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
+    return ((array + around) / np.float32(5)).astype(np.float32, copy=False)
 
 
 def _doubled(array: Float) -> Float:
