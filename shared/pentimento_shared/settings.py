@@ -465,7 +465,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         name="clip_skip",
         label="Clip skip",
-        help="Take the text encoder's output this many layers from its end; 1 is the last layer.",
+        help="Take the text encoder's output this many layers from its end; 1 is the last layer."
+        " SDXL and SD 3 begin with the one before the last, at 1 and 2.",
         kind="integer",
         default=1,
         group="model",

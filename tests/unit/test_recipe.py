@@ -138,6 +138,16 @@ def test_infotext_from_automatic1111():
     }
 
 
+def test_scales_of_special_models_stand_in_an_infotext_where_they_are_not_the_usual_ones():
+    usual = recipe()
+    other = replace(usual, settings={**usual.settings, "distilled_cfg_scale": 2.5, "inpainting_mask_weight": 0.75})
+    assert "Distilled" not in usual.to_infotext()
+    assert "CFG scale: 6.5, Distilled CFG Scale: 2.5, Seed" in other.to_infotext()
+    assert "Conditional mask weight: 0.75" in other.to_infotext()
+    read = settings_from_infotext(other.to_infotext())
+    assert (read["distilled_cfg_scale"], read["inpainting_mask_weight"], read["cfg_scale"]) == (2.5, 0.75, 6.5)
+
+
 def test_a_last_line_with_two_pairs_belongs_to_the_prompt():
     assert parse_infotext("a\nstyle: noir, light: hard") == ("a\nstyle: noir, light: hard", "", {})
 
