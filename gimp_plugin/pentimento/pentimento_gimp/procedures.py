@@ -70,7 +70,7 @@ PROCEDURES: Final[Mapping[str, Filter]] = {
         "txt2img",
     ),
     "pentimento-grid": Filter(
-        "_Grid of Variants...",
+        "Grid of _Variants...",
         "Make a picture for each combination of up to three settings' values, in one group of layers",
         'An axis is a setting by its name or label (strength, "Sampling method", "Prompt S/R"), its values a list with '
         "commas, 0.2, 0.4, or a range: 1-5, 1-10 (+2), 0.2-0.8 [4].",

@@ -57,20 +57,19 @@ def focus(stage):
     stage.xdotool("windowactivate", "--sync", window(stage, "GIMP$"))
 
 
-def command(stage, label, patience=0.0):
-    """Runs a menu command by GIMP's search for commands, which gets `patience` seconds to find it."""
+def command(stage, label):
+    """Runs a menu command by GIMP's search for commands."""
     focus(stage)
     stage.xdotool("key", "slash")
     yield stage.until(lambda: window(stage, "Search Actions"), "the search")
     stage.xdotool("type", "--delay", "20", label)
-    yield stage.until(pause(patience), "the search")
     yield from still(stage)
     stage.xdotool("key", "Return")
 
 
-def dialog(stage, label, title, patience=0.0):
+def dialog(stage, label, title):
     """Runs a command and gives the dialog that it opens the focus."""
-    yield from command(stage, label, patience)
+    yield from command(stage, label)
     found = yield stage.until(lambda: window(stage, title), f"the dialog {title}", 30)
     stage.xdotool("windowactivate", "--sync", found)
     return found
