@@ -3,6 +3,7 @@
 from pictures import names, raw
 from screen import focus, gone, opened, pause, running, still, window
 
+
 def chosen(stage):
     """Chooses Filters > Pentimento > Grid of Variants: GIMP's search for commands does not find it by its name."""
     stage.xdotool("key", "alt+r")

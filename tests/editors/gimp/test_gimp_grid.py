@@ -32,4 +32,9 @@ def seen(gimp_window: Play, demo_backend: ServerProcess) -> EditorRun:
 def test_a_grid_from_the_dialog_is_taken_away_by_one_undo(seen: EditorRun) -> None:
     group, layers = seen.check("a_grid_from_dialog_to_undo")
     assert group == "Grid: a watercolor at sunset (4 pictures)"
-    assert layers == ["strength 0.4, steps 2", "strength 0.6, steps 2", "strength 0.4, steps 4", "strength 0.6, steps 4"]
+    assert layers == [
+        "strength 0.4, steps 2",
+        "strength 0.6, steps 2",
+        "strength 0.4, steps 4",
+        "strength 0.6, steps 4",
+    ]
