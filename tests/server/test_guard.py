@@ -40,6 +40,20 @@ def test_own_hosts_pass(host: str) -> None:
         "192.168.1.5:7350",
         "[::1]",
         "::1:7350",
+        "[::1]:7350.",
+        "[::ffff:127.0.0.1]:7350",
+        "[0:0:0:0:0:0:0:1]:7350",
+        "LOCALHOST.:7350",
+        "EVIL.EXAMPLE:7350",
+        "2130706433:7350",  # 127.0.0.1 as one number
+        "0x7f.1:7350",
+        "0.0.0.0:7350",
+        "user@127.0.0.1:7350",
+        "127.0.0.1:7350@evil.example",
+        "127.0.0.1:07350",
+        "127.0.0.1:7350/",
+        "localhost\t:7350",
+        "null",
         "",
     ],
 )
@@ -56,7 +70,15 @@ def test_foreign_hosts_do_not(host: str) -> None:
         ("https://127.0.0.1:7350", 403),
         ("https://evil.example", 403),
         ("null", 403),
+        ("NULL", 403),
         ("", 403),
+        ("HTTP://127.0.0.1:7350", 200),  # browsers send lower case; whoever does not is no worse
+        ("http://127.0.0.1:7350/", 403),
+        ("http://127.0.0.1:7350, http://evil.example", 403),
+        ("http://127.0.0.1.:7350", 403),
+        ("http://[::1]:7350", 403),
+        ("file://", 403),
+        ("moz-extension://a", 403),
     ],
 )
 def test_origin_must_be_the_same(origin: str, expected: int) -> None:
