@@ -303,6 +303,11 @@ class Client:
                 timeout=(_CONNECT, timeout),
                 allow_redirects=False,
             )
+        except requests.exceptions.SSLError as error:
+            raise BackendUnreachable(
+                f"Whoever answers at {self.url} shows a certificate that is not trusted. Name the backend's own (a "
+                f"copy of its --tls-cert) in the environment variable {CERTIFICATE_VARIABLE}."
+            ) from error
         except requests.RequestException as error:
             raise BackendUnreachable(
                 f"No backend answers at {self.url} ({_reason(error)}). Start it with `python3 launch.py` in "

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
+from pentimento.background import connect
 from pentimento_shared.client import BackendUnreachable, Client
 from pentimento_shared.pinned import trust_only
 from tests.conftest import StartServer
@@ -68,7 +69,7 @@ def test_the_client_trusts_that_certificate_alone(secure: ServerProcess, own: Id
     with Client(secure.url, TOKEN, str(own.certificate)) as client:
         assert client.jobs() is not None
     for certificate in (str(other.certificate), ""):
-        with Client(secure.url, TOKEN, certificate) as client, pytest.raises(BackendUnreachable):
+        with Client(secure.url, TOKEN, certificate) as client, pytest.raises(BackendUnreachable, match="not trusted"):
             client.health()
     with pytest.raises(BackendUnreachable, match=r"gone\.pem"):
         Client(secure.url, TOKEN, str(tmp_path / "gone.pem"))
@@ -78,6 +79,15 @@ def test_clients_find_the_certificate_where_the_server_says(secure: ServerProces
     facts = json.loads((secure.home / "config" / "server.json").read_text())
     assert facts["certificate"] == str(own.certificate)
     assert not (secure.home / "config" / "token").exists(), "a token that was set for it is nowhere on the disk"
+
+
+def test_the_command_line_goes_to_another_machine(
+    secure: ServerProcess, own: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENTIMENTO_TOKEN", TOKEN)
+    monkeypatch.setenv("PENTIMENTO_CERTIFICATE", str(own.certificate))
+    with connect(secure.url) as client:
+        assert isinstance(client.jobs(), list)
 
 
 def test_whose_pages_may_ask(secure: ServerProcess) -> None:
