@@ -63,6 +63,8 @@ class NumberWidget(RowWidget):
         box.setKeyboardTracking(False)
         box.setSuffix(f" {setting.unit}" if setting.unit else "")
         box.setMinimumWidth(60)
+        if setting.minimum == -1:  # of seeds alone
+            box.setSpecialValueText("Random")
         return box
 
     def number(self) -> Value:
@@ -88,7 +90,6 @@ class SeedWidget(NumberWidget):
 
     def __init__(self, setting: Setting, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(setting, parent)
-        self._box.setSpecialValueText("Random")
         self._box.setButtonSymbols(QtWidgets.QAbstractSpinBox.ButtonSymbols.NoButtons)
         self._last: int | None = None
         self._dice = tool_button(None, "A new random seed for each picture")

@@ -53,7 +53,7 @@ def case_groups(stage):
     refresh = max(refresh, milliseconds(docker()._refresh, 20))
     labels = [label for label in docker().findChildren(QtWidgets.QLabel) if label.font().bold() and label.isVisible()]
     labels.sort(key=lambda label: label.mapTo(docker(), QtCore.QPoint()).y())
-    stage.shot("krita-settings")
+    docker().settings.grab().save(str(stage.folder / "krita-advanced.png"))
     fold.click()
     rows = by_group(row for row in SETTINGS if row.advanced and docker().findChild(QtWidgets.QWidget, row.name))
     return {
