@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,6 +59,28 @@ def test_distilled_models_bring_their_defaults(tmp_path, name, variant, defaults
     info = info_of(tmp_path, name)
     assert (info.variant, dict(info.defaults)) == (variant, defaults)
     assert info.min_steps == (2 if variant else 1)
+
+
+def test_a_distilled_folder_brings_its_defaults_too(tmp_path, tiny_model):
+    shutil.copytree(tiny_model, tmp_path / "sdxl-lightning-2step")
+    library = ModelLibrary([tmp_path])
+    info = library.get("sdxl-lightning-2step")
+    assert (info.variant, info.defaults["steps"], info.defaults["cfg_scale"], info.min_steps) == (
+        "lightning",
+        2,
+        1.0,
+        2,
+    )
+    (info.folder / "pentimento.json").write_text('{"defaults": {"steps": 7}, "min_steps": 1}')
+    assert (library.get(info.id).defaults, library.get(info.id).min_steps) == ({"steps": 7}, 1)
+
+
+def test_what_lies_beside_a_file_is_read_anew(tmp_path):
+    library = ModelLibrary([tmp_path])
+    files.write(tmp_path / "plain.safetensors", FULL)
+    assert library.get("plain").name == "plain"
+    (tmp_path / "plain.pentimento.json").write_text('{"name": "Mine"}')
+    assert library.get("plain").name == "Mine"
 
 
 def test_what_lies_beside_a_file_overrides(tmp_path):

@@ -14,8 +14,9 @@ from pentimento_shared.places import data_folder
 from pentimento_shared.settings import AUTOMATIC_VAE, SETTINGS, TASKS, SettingError, Task, Value, did_you_mean
 
 from .checkpoints.places import INDEX_FILE, ModelFile, ModelFolders, remembered
-from .checkpoints.reading import NoModel, read_checkpoint
-from .checkpoints.recognise import Kind
+from .checkpoints.reading import NoModel, read_checkpoint, sidecar_of
+from .checkpoints.recognise import FLOWS, Kind
+from .checkpoints.variants import variant_of
 from .families.info import PIPELINES, Facts
 from .request import EngineError
 
@@ -117,7 +118,7 @@ class ModelLibrary:
 
     def __init__(self, folders: Sequence[Path] | ModelFolders) -> None:
         self.folders = folders if isinstance(folders, ModelFolders) else ModelFolders(folders)
-        self._files: dict[tuple[str, Path, int, int], ModelInfo | BrokenModel] = {}
+        self._files: dict[tuple[str, Path, int, int, int], ModelInfo] = {}
 
     @classmethod
     def standard(cls) -> ModelLibrary:
@@ -189,9 +190,9 @@ class ModelLibrary:
             if file.is_folder:
                 return read_info(file.path, file.name)
             state = file.path.stat()
-            key = (file.name, file.path, state.st_mtime_ns, state.st_size)
+            key = (file.name, file.path, state.st_mtime_ns, state.st_size, _changed(sidecar_of(file.path)))
             if key not in self._files:
-                self._files[key] = _file_info(file)
+                self._files[key] = read_file(file.path, file.name)
             return self._files[key]
         except BrokenModel as error:
             return error
@@ -211,11 +212,9 @@ def _no_model(file: ModelFile) -> str:
     return f"lies in a folder for files of the kind {file.kind}. Move it to one for checkpoints."
 
 
-def _file_info(file: ModelFile) -> ModelInfo | BrokenModel:
-    try:
-        return read_file(file.path, file.name)
-    except BrokenModel as error:
-        return error
+def _changed(path: Path) -> int:
+    """When a file was changed last, in ns; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def demo_folder() -> Path:
@@ -233,8 +232,13 @@ def read_info(folder: Path, name: str = "") -> ModelInfo:
         raise BrokenModel(folder.name, folder / INDEX_FILE, f"names the pipeline {pipeline}.", f"Supported: {known}.")
     configs = {part: read_json(folder, folder / part / _config_name(part)) for part in reader.components}
     own = read_json(folder, folder / INFO_FILE) if (folder / INFO_FILE).is_file() else {}
+    variant = variant_of(folder.name)
     try:
-        return _info(folder, reader.facts(configs), {"id": name or folder.name, "name": folder.name, **own})
+        facts = reader.facts(configs)
+        derived = {"id": name or folder.name, "name": folder.name}
+        if variant is not None:
+            derived |= variant.own(flow=facts.family in FLOWS)
+        return replace(_info(folder, facts, {**derived, **own}), variant=variant.name if variant else "")
     except (KeyError, TypeError, ValueError) as error:
         remedy = "Put the model's original files there again."
         raise BrokenModel(

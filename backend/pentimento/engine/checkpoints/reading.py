@@ -72,7 +72,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         **_native_size(header, found, path.stem),
     }
     if variant is not None:
-        derived.update(defaults=dict(variant.defaults), min_steps=variant.min_steps)
+        derived.update(variant.own())
     return Checkpoint(header, found, config, {**derived, **sidecar}, variant.name if variant else "")
 
 
@@ -103,8 +103,13 @@ def _article(words: str) -> str:
     return f"an {words}" if words[0] in "aeiouAEIOU" else f"a {words}"
 
 
+def sidecar_of(path: Path) -> Path:
+    """Where values that override a single file's lie."""
+    return path.with_name(path.stem + SIDECAR)
+
+
 def _sidecar(path: Path) -> dict[str, Any]:
-    file = path.with_name(path.stem + SIDECAR)
+    file = sidecar_of(path)
     try:
         values = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:

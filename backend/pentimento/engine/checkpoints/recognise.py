@@ -27,6 +27,9 @@ FAMILY_NAMES: Final = {
 }
 """The families that are known by name -> their names for people."""
 
+FLOWS: Final = (SD3, FLUX)
+"""The families that follow a flow and have no noise scale of sigmas."""
+
 UNET: Final = "model.diffusion_model."
 FIRST_CONVOLUTION: Final = f"{UNET}input_blocks.0.0.weight"
 _MOST_EMBEDDING_TENSORS: Final = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pentimento_shared.settings import Value
 
@@ -21,6 +21,12 @@ class Variant:
     pattern: re.Pattern[str]
     defaults: Mapping[str, Value]
     min_steps: int = 2
+
+    def own(self, flow: bool = False) -> dict[str, Any]:
+        """What it says as a folder's pentimento.json would. The samplers and schedules are for models of noise scales;
+        a `flow` model keeps its family's."""
+        kept = {name: value for name, value in self.defaults.items() if not flow or name in ("steps", "cfg_scale")}
+        return {"defaults": kept, "min_steps": self.min_steps}
 
 
 def _variant(name: str, pattern: str, steps: int, sampler: str, schedule: str = "") -> Variant:
