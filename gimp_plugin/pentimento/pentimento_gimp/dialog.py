@@ -25,7 +25,7 @@ from .prompts import PromptArea
 from .reusing import asked_file, reuse_button, settings_of, take_drops
 from .styles import StylesBox
 from .widgets import Field, field_for
-from .window import SPACING, checkered, grid, heading, left, prepare, row, screen_height
+from .window import SPACING, checkered, grid, heading, left, let_wheel_scroll, prepare, row, screen_height
 
 LOOK_MS: Final = 200
 """Time between two looks at the backend."""
@@ -146,6 +146,7 @@ class Dialog:
             heading(table, title)
             for setting in rows:
                 self._fields[setting.name].attach(table, hinted=self._call.filter.task != "refine")
+                let_wheel_scroll(self._fields[setting.name].widget)
         scrolled = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER)
         scrolled.add(table)
         expander = Gtk.Expander(label="_Advanced", use_underline=True)

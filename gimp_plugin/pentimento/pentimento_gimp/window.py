@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gi.repository import Gdk, GdkPixbuf, GimpUi, GLib, Gtk
+from gi.repository import Gdk, GdkPixbuf, GimpUi, GLib, GObject, Gtk
 
 SPACING = 6
 """px between widgets, as GIMP has it."""
@@ -48,7 +48,9 @@ def row(grid: Gtk.Grid, text: str, widget: Gtk.Widget, hint: Gtk.Widget | None =
     line = _next_line(grid)
     first = 1 if text else 0
     if text:
-        grid.attach(left(text), 0, line, 1, 1)
+        label = left(text)
+        widget.bind_property("sensitive", label, "sensitive", GObject.BindingFlags.SYNC_CREATE)
+        grid.attach(label, 0, line, 1, 1)
     grid.attach(widget, first, line, 3 - first - bool(hint), 1)
     if hint:
         hint.get_style_context().add_class("dim-label")
@@ -60,8 +62,21 @@ def heading(grid: Gtk.Grid, text: str) -> None:
     line = _next_line(grid)
     title = left("")
     title.set_markup(f"<b>{GLib.markup_escape_text(text)}</b>")
-    title.set_margin_top(SPACING if line else 0)
+    title.set_margin_top(SPACING)
     grid.attach(title, 0, line, 3, 1)
+
+
+def let_wheel_scroll(widget: Gtk.Widget) -> None:
+    """The wheel over `widget` scrolls what it lies in, instead of changing a value by accident."""
+
+    def passed_on(inner: Gtk.Widget, _: Gdk.EventScroll) -> bool:
+        inner.stop_emission_by_name("scroll-event")
+        return False
+
+    if isinstance(widget, (Gtk.SpinButton, Gtk.ComboBox)):
+        widget.connect("scroll-event", passed_on)
+    if isinstance(widget, Gtk.Container):
+        widget.forall(let_wheel_scroll)
 
 
 def grid() -> Gtk.Grid:

@@ -116,6 +116,30 @@ def case_inside_the_dialog(stage):
     return facts
 
 
+def case_the_wheel_scrolls_the_fold(stage):
+    """And changes no setting on its way: the picture is as large as its source."""
+    image = yield from opened(stage)
+    found = yield from dialog(stage, "Img2img Layer", "Pentimento: Img2img")
+    yield stage.until(pause(1), "the backend's answer")
+    stage.xdotool("key", "alt+a")
+    yield from still(stage, "unfolded")
+    place = geometry(stage, found)
+    stage.xdotool("mousemove", str(place["X"] + 300), str(place["Y"] + place["Height"] - 220))
+    for _ in range(60):
+        stage.xdotool("click", "5")
+    yield from still(stage, "scrolled")
+    stage.xdotool("key", "alt+u")
+    yield stage.until(lambda: len(image.get_layers()) == 2, "the result", 120)
+    yield gone(stage, "^Pentimento$")
+    return record(image.get_layers()[0])["settings"]
+
+
+def geometry(stage, found):
+    said = subprocess.run(["xwininfo", "-id", found], check=True, capture_output=True, text=True).stdout
+    place = re.findall(r"(Absolute upper-left [XY]|Width|Height): +(-?[0-9]+)", said)
+    return {name.rpartition(" ")[2]: int(number) for name, number in place}
+
+
 def case_the_fold_on_a_small_screen(stage):
     """Played with large letters: Run is within reach, folded and unfolded."""
     yield from opened(stage)
@@ -124,8 +148,7 @@ def case_the_fold_on_a_small_screen(stage):
     yield from still(stage, "small")
     stage.xdotool("key", "alt+a")
     yield from still(stage, "small-unfolded")
-    said = subprocess.run(["xwininfo", "-id", found], check=True, capture_output=True, text=True).stdout
-    place = dict(re.findall(r"(Absolute upper-left [XY]|Width|Height): +(-?[0-9]+)", said))
+    place = geometry(stage, found)
     stage.xdotool("key", "Escape")
     yield gone(stage, "Pentimento: Inpaint")
-    return {name.rpartition(" ")[2]: int(number) for name, number in place.items()}
+    return place

@@ -9,12 +9,18 @@ import pytest
 from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import Pixels, encode_png
 from pentimento_shared.recipe import INFOTEXT_KEY
+from pentimento_shared.settings import SETTINGS
 from tests.editors.conftest import Play
 from tests.editors.gimp.test_gimp import GIVEN, PATIENCE_S, script
 from tests.editors.harness import EditorRun
 from tests.server.serving import ServerProcess
 
-CASES = ["refining_begins_with_what_was_written", "styles_are_ticked", "inside_the_dialog"]
+CASES = [
+    "the_wheel_scrolls_the_fold",
+    "refining_begins_with_what_was_written",
+    "styles_are_ticked",
+    "inside_the_dialog",
+]
 """In this order: a dialog begins with what the one before was given."""
 INFOTEXT = "a cat\nNegative prompt: dog\nSteps: 4, Sampler: Euler a, CFG scale: 3, Seed: 42, ENSD: 31337, Model: v1-5"
 STYLES = "name,prompt,negative_prompt\nOil,oil painting,photo\n"
@@ -28,6 +34,12 @@ def seen(gimp_window: Play, demo_backend: ServerProcess, tmp_path_factory: pytes
     path.write_bytes(encode_png(Pixels(Size(16, 16), 3, 8, bytes(768)), {INFOTEXT_KEY: INFOTEXT}))
     given = {**GIVEN, "infotext": str(path)}
     return gimp_window(script("control_cases.py"), backend=demo_backend, cases=CASES, given=given, patience=PATIENCE_S)
+
+
+def test_the_wheel_scrolls_the_fold_and_changes_nothing(seen: EditorRun) -> None:
+    made = seen.check("the_wheel_scrolls_the_fold")
+    usual = {row.name: row.default for row in SETTINGS if row.group in ("size", "inpaint", "loopback")}
+    assert {name: value for name, value in made.items() if name in usual and value != usual[name]} == {}
 
 
 def test_a_style_is_ticked_by_keyboard_and_painted(seen: EditorRun) -> None:
