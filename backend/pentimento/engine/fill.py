@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -14,10 +15,14 @@ from .arrays import Float
 from .color import fill_transparent
 from .masks import bounds
 
+_RIM: Final = 16
+"""Px around what is to be filled that are looked at: the nearest ones are what counts."""
 UNKNOWN: Final = 0.5
 """Mid grey, where nothing is known at all."""
-RELAXATIONS: Final = 10
+RELAXATIONS: Final = 8
 """Rounds at each scale: from here on a fill between two colours has no visible steps."""
+_FAR: Final = 1e9
+"""Where a px is that is not known yet: farther than any other."""
 
 
 def smooth_fill(colour: Float, weight: Float) -> Float:
@@ -26,6 +31,17 @@ def smooth_fill(colour: Float, weight: Float) -> Float:
     A membrane over what is known, the smoother the farther from it: push-pull interpolation (Gortler et al., "The
     Lumigraph", 1996) with bilinear steps back down, each px then relaxed towards the mean of its neighbours.
     """
+    box = bounds((weight < 1).view(np.uint8))
+    if box is None:
+        return colour
+    part = box.grown(_RIM).intersect(Rect(0, 0, weight.shape[1], weight.shape[0]))
+    rows, columns = slice(part.y, part.bottom), slice(part.x, part.right)
+    result = colour.copy()
+    result[rows, columns] = _membrane(colour[rows, columns], weight[rows, columns])
+    return result
+
+
+def _membrane(colour: Float, weight: Float) -> Float:
     height, width = weight.shape
     if max(height, width) == 1:
         return np.where((weight > 0)[..., None], colour, np.float32(UNKNOWN))
@@ -35,7 +51,7 @@ def smooth_fill(colour: Float, weight: Float) -> Float:
     blocks = (weights.shape[0] // 2, 2, weights.shape[1] // 2, 2)
     block_weight = weights.reshape(blocks).sum(axis=(1, 3))
     mean = sums.reshape(*blocks, -1).sum(axis=(1, 3)) / np.maximum(block_weight, 1e-12)[..., None]
-    coarse = smooth_fill(mean.astype(np.float32), np.minimum(block_weight, 1).astype(np.float32))
+    coarse = _membrane(mean.astype(np.float32), np.minimum(block_weight, 1).astype(np.float32))
     filled = _mixed(_doubled(coarse)[:height, :width], colour, weight)
     for _ in range(RELAXATIONS):
         filled = _mixed(_near_mean(filled), colour, weight)
@@ -77,28 +93,34 @@ def nearest_fill(colour: Float, known: NDArray[np.bool_]) -> Float:
 def _flooded(colour: Float, known: NDArray[np.bool_]) -> Float:
     """By jump flooding (Rong and Tan, "Jump Flooding in GPU with Applications to Voronoi Diagram", 2006)."""
     height, width = known.shape
-    rows, columns = np.mgrid[:height, :width].astype(np.int32)
-    # Px that know of none yet point far away, so that any other is nearer.
-    nearest = np.where(known, rows, -4 * height - 4 * width), np.where(known, columns, -4 * height - 4 * width)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    # Of each px the nearest known one that was heard of: its row and column, and how far it is, squared.
+    row, column = (np.where(known, place, _FAR).astype(np.float32) for place in (rows, columns))
+    distance = np.where(known, 0, np.inf).astype(np.float32)
     jump = 1 << max(height, width).bit_length()
     # The last rounds once more: alone, jump flooding is off by a px here and there.
-    for step in (*_halving(jump), 2, 1):
-        for dy in (-step, 0, step):
-            for dx in (-step, 0, step):
-                nearest = _nearer(nearest, rows, columns, dy, dx)
-    return colour[nearest[0].clip(0), nearest[1].clip(0)]
+    for step in (*(jump >> k for k in range(1, jump.bit_length())), 2, 1):
+        for dy, dx in product((-step, 0, step), repeat=2):
+            if abs(dy) >= height or abs(dx) >= width:
+                continue
+            here = slice(max(0, -dy), height - max(0, dy)), slice(max(0, -dx), width - max(0, dx))
+            there = slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx))
+            theirs = (row[there] - rows[here]) ** 2 + (column[there] - columns[here]) ** 2
+            nearer = theirs < distance[here]
+            for own, other in ((distance[here], theirs), (row[here], row[there]), (column[here], column[there])):
+                np.copyto(own, other, where=nearer)
+    return colour[row.astype(np.intp), column.astype(np.intp)]
 
 
 def clouds(height: int, width: int, channels: int) -> Float:
     """[h, w, c]: noise of mean 0 and deviation 1 with as much in each octave, as pictures have; always the same."""
     rng = np.random.default_rng(0)
     octaves = max(1, max(height, width).bit_length() - 1)
-    total = np.zeros((height, width, channels), np.float32)
-    for octave in range(octaves):
-        rough = rng.standard_normal(((height >> octave) + 2, (width >> octave) + 2, channels), np.float32)
-        while rough.shape[0] < height or rough.shape[1] < width:
-            rough = _doubled(rough)
-        total += rough[:height, :width]
+    total = np.zeros(((height >> octaves) + 2, (width >> octaves) + 2, channels), np.float32)
+    for octave in reversed(range(octaves)):
+        size = (height >> octave) + 2, (width >> octave) + 2
+        total = _doubled(total)[: size[0], : size[1]] + rng.standard_normal((*size, channels), np.float32)
+    total = total[:height, :width]
     return (total - total.mean(axis=(0, 1))) / np.maximum(total.std(axis=(0, 1)), 1e-6)
 
 
@@ -116,34 +138,6 @@ def _mixed(below: Float, above: Float, opacity: Float) -> Float:
     """Exactly `below` at opacity 0 and `above` at 1."""
     part = opacity[..., None]
     return ((1 - part) * below + part * above).astype(np.float32, copy=False)
-
-
-Places = tuple[NDArray[np.int32], NDArray[np.int32]]
-
-
-def _nearer(nearest: Places, rows: NDArray[np.int32], columns: NDArray[np.int32], dy: int, dx: int) -> Places:
-    """`nearest`, or what the px at (dy, dx) knows where that is nearer."""
-    height, width = rows.shape
-    if abs(dy) >= height or abs(dx) >= width:
-        return nearest
-    here = slice(max(0, -dy), height - max(0, dy)), slice(max(0, -dx), width - max(0, dx))
-    there = slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx))
-    theirs = nearest[0][there], nearest[1][there]
-    wins = _distance(theirs, rows[here], columns[here]) < _distance(
-        (nearest[0][here], nearest[1][here]), rows[here], columns[here]
-    )
-    updated = nearest[0].copy(), nearest[1].copy()
-    for array, other in zip(updated, theirs, strict=True):
-        array[here] = np.where(wins, other, array[here])
-    return updated
-
-
-def _distance(places: Places, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.int64]:
-    return (places[0] - rows).astype(np.int64) ** 2 + (places[1] - columns).astype(np.int64) ** 2
-
-
-def _halving(jump: int) -> list[int]:
-    return [jump >> k for k in range(1, jump.bit_length())]
 
 
 def _spread(colours: Float) -> Float:
