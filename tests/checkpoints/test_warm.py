@@ -11,6 +11,7 @@ import torch
 
 from pentimento.engine.footprint import weight_bytes
 from pentimento.engine.models import ModelInfo, ModelLibrary
+from pentimento.engine.offload import takes_turns
 from pentimento.engine.request import OutOfMemory
 from pentimento.engine.warm import ROOM_TO_WORK, WarmModels, free_memory
 
@@ -50,6 +51,26 @@ def test_a_model_that_cannot_fit_says_how_much_it_takes(three):
     with pytest.raises(OutOfMemory, match=r"The model a takes \d+ MB of memory, and \d+ MB are free\. Close other"):
         warm.get(three[0])
     assert (warm.ids, warm.last) == ((), None)
+
+
+def test_a_model_larger_than_the_device_takes_turns_from_the_start(three, monkeypatch: pytest.MonkeyPatch):
+    # As if the CPU were a device with a memory of its own.
+    monkeypatch.setattr("pentimento.engine.warm.DEVICES", frozenset({"cpu"}))
+    needed = weight_bytes(three[0], 4)
+    warm = WarmModels(CPU, lambda: needed - 1)
+    model = warm.get(three[0])
+    assert takes_turns(model.components)
+    assert warm.get(three[0]) is model
+
+
+def test_parts_take_turns_when_the_first_attempt_to_load_has_failed(three, monkeypatch: pytest.MonkeyPatch):
+    warm = WarmModels(CPU)
+    assert not warm.take_turns(), "a CPU's memory is the machine's"
+    monkeypatch.setattr("pentimento.engine.warm.DEVICES", frozenset({"cpu"}))
+    assert warm.take_turns()
+    assert not warm.take_turns(), "once is enough"
+    assert takes_turns(warm.get(three[0]).components)
+    assert not takes_turns(warm.get(three[1]).components), "the next model has its own chance"
 
 
 def test_a_model_whose_configuration_was_changed_is_loaded_anew(three):

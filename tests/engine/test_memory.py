@@ -198,7 +198,9 @@ def test_parts_that_take_turns_make_the_same_picture(fresh: Studio, picture: Cal
     assert model is not None
     assert offload(model.components, model.device)
     assert not offload(model.components, model.device), "once is enough"
-    assert fresh.picture("img2img", source) == before
+    events = fresh.events("img2img", source)
+    assert pictures(events) == [before.data]
+    assert notices(events)[-1:] == [OFFLOADED], "a later job is told why it is slow"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the device's memory must be another than the machine's")

@@ -107,6 +107,10 @@ class Engine:
         self._preview_maps.clear()
         self._warm.free_others()
 
+    def take_turns(self) -> bool:
+        """Lets the parts of the model that is loaded next take turns on the device. False where that is no help."""
+        return self._warm.take_turns()
+
     def preview_map(self, model: LoadedModel) -> Map:
         vae = model.components["vae"]
         if vae not in self._preview_maps:
@@ -142,6 +146,7 @@ class _Run:
             self._job.layout.work,
             model=lambda: engine.in_memory,
             free_caches=engine.free_caches,
+            take_turns=engine.take_turns,
             ran=engine.ran,
             tell=lambda text: emit(Notice(text)),
             check=self._check,

@@ -17,6 +17,7 @@ from .checkpoints.reading import NoModel, read_checkpoint
 from .families.registry import FAMILIES
 from .loaded import LoadedModel
 from .models import INDEX_FILE, BrokenModel, ModelInfo, read_json
+from .offload import offload
 from .request import EngineError
 
 HASH_BLOCK: Final = 1 << 22
@@ -25,13 +26,14 @@ UNUSABLE: Final = (OSError, ValueError, RuntimeError, KeyError, TypeError, Attri
 REMEDY: Final = "Put the model's original files there again."
 
 
-def load(info: ModelInfo, device: torch.device) -> LoadedModel:
+def load(info: ModelInfo, device: torch.device, taking_turns: bool = False) -> LoadedModel:
     """The model of that folder or single file on `device`: float32 on a CPU, half precision elsewhere.
 
+    `taking_turns`: its parts wait in the machine's memory, and each is on the device only while it computes.
     Raises BrokenModel for a file that is missing, truncated, a pickle, or of another shape than its configuration.
     """
     if info.file is not None:
-        return _load_file(info, info.file, device)
+        return _load_file(info, info.file, device, taking_turns)
     family = FAMILIES[info.family]
     absent = _left_out(info)
     files = {part: check_weights(info, part) for part in family.weights if part not in absent}
@@ -48,10 +50,10 @@ def load(info: ModelInfo, device: torch.device) -> LoadedModel:
         )
     except UNUSABLE as error:
         raise BrokenModel(info.id, info.folder, f"does not hold a usable model ({error}).", REMEDY) from error
-    return _loaded(info, pipeline, _sha256(files[family.denoiser]), device, dtype)
+    return _loaded(info, pipeline, _sha256(files[family.denoiser]), device, dtype, taking_turns)
 
 
-def _load_file(info: ModelInfo, file: Path, device: torch.device) -> LoadedModel:
+def _load_file(info: ModelInfo, file: Path, device: torch.device, taking_turns: bool) -> LoadedModel:
     dtype = _dtype(info, device)
     try:
         config = read_checkpoint(file).config
@@ -62,7 +64,7 @@ def _load_file(info: ModelInfo, file: Path, device: torch.device) -> LoadedModel
         raise BrokenModel(info.id, file, f"lacks {error}.", REMEDY) from error
     except UNUSABLE as error:
         raise BrokenModel(info.id, file, f"does not hold a usable model ({error}).", REMEDY) from error
-    return _loaded(info, pipeline, _sha256([file]), device, dtype)
+    return _loaded(info, pipeline, _sha256([file]), device, dtype, taking_turns)
 
 
 def load_vae(model: LoadedModel, file: ModelFile) -> Any:
@@ -93,10 +95,16 @@ def _dtype(info: ModelInfo, device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "cpu" else FAMILIES[info.family].dtype
 
 
-def _loaded(info: ModelInfo, pipeline: Any, digest: str, device: torch.device, dtype: torch.dtype) -> LoadedModel:
-    pipeline.to(device)
+def _loaded(
+    info: ModelInfo, pipeline: Any, digest: str, device: torch.device, dtype: torch.dtype, taking_turns: bool
+) -> LoadedModel:
     components = dict(pipeline.components)
-    return LoadedModel(info, {**components, "vae": _spared(components["vae"], dtype)}, digest, device, dtype)
+    components["vae"] = _spared(components["vae"], dtype)
+    if taking_turns:
+        offload(components, device)
+    else:
+        pipeline.to(device)
+    return LoadedModel(info, components, digest, device, dtype)
 
 
 def _spared(vae: Any, dtype: torch.dtype) -> Any:

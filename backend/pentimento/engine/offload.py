@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from accelerate.hooks import ModelHook, add_hook_to_module
+
+DEVICES: Final = frozenset({"cuda", "xpu"})
+"""Kinds of devices with a memory of their own; elsewhere there is no other place to wait in."""
+
+
+def takes_turns(components: Mapping[str, Any]) -> bool:
+    """Whether the parts of a model take turns already."""
+    return any(hasattr(part, "_hf_hook") for part in _modules(components))
 
 
 def offload(components: Mapping[str, Any], device: torch.device) -> bool:
@@ -14,13 +22,17 @@ def offload(components: Mapping[str, Any], device: torch.device) -> bool:
 
     The modules are changed where they are. Results stay the same. False when they take turns already.
     """
-    modules = [part for part in components.values() if isinstance(part, torch.nn.Module)]
-    if not modules or all(hasattr(module, "_hf_hook") for module in modules):
+    modules = _modules(components)
+    if takes_turns(components):
         return False
     for module in modules:
         module.to("cpu")
         add_hook_to_module(module, _Turn(device, [other for other in modules if other is not module]))
     return True
+
+
+def _modules(components: Mapping[str, Any]) -> list[torch.nn.Module]:
+    return [part for part in components.values() if isinstance(part, torch.nn.Module)]
 
 
 class _Turn(ModelHook):

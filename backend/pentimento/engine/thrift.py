@@ -11,7 +11,7 @@ from .interrupting import interruptible
 from .loading import LoadedModel
 from .memory import NoRungLeft, Rung, Tiles, climb_down, fitting
 from .models import ModelInfo
-from .offload import offload
+from .offload import DEVICES, offload, takes_turns
 from .request import OutOfMemory, Stage
 
 T = TypeVar("T")
@@ -25,8 +25,8 @@ OFFLOADED: Final = "Memory ran short, so the model's parts took turns on the dev
 class Thrift:
     """Does a job's work stage by stage, with less memory where it must be, and so that a cancel is soon obeyed.
 
-    `model` is the model in memory, if any. `ran` has the largest area (px) that each model has run at; it outlives the
-    job.
+    `model` is the model in memory, if any; `take_turns` lets the parts of the next one take turns on the device. `ran`
+    has the largest area (px) that each model has run at; it outlives the job.
     """
 
     def __init__(
@@ -36,18 +36,21 @@ class Thrift:
         *,
         model: Callable[[], LoadedModel | None],
         free_caches: Callable[[], None],
+        take_turns: Callable[[], bool],
         ran: MutableMapping[str, int],
         tell: Callable[[str], None],
         check: Callable[[], None],
     ) -> None:
         self._info, self._work, self._ran = info, work, ran
         self._model, self._free_caches, self._tell, self._check = model, free_caches, tell, check
+        self._told_of_turns = False
         self._together, self._alone = 1, False
         self._tiles = Tiles()
         self._rungs = (
             Rung(("load", "encode", "sample", "decode"), self._free),
             Rung(("sample", "decode"), self._one_by_one),
             Rung(("encode", "decode"), self._tile, TILED),
+            Rung(("load",), take_turns),
             Rung(("encode", "sample", "decode"), self._offload, OFFLOADED),
         )
 
@@ -60,6 +63,8 @@ class Thrift:
                 done = climb_down(self._rungs, stage, work, self._tell)
         except NoRungLeft as error:
             raise self._too_large(stage, error.reason) from None
+        if stage == "load":
+            self._tell_of_turns()
         if stage == "decode":
             self._ran[self._info.id] = max(self._ran.get(self._info.id, 0), self._work.area)
         return done
@@ -84,6 +89,12 @@ class Thrift:
         """Leaves the model as it was before the job."""
         self._tiles.undo()
 
+    def _tell_of_turns(self) -> None:
+        model = self._model()
+        if not self._told_of_turns and model is not None and takes_turns(model.components):
+            self._told_of_turns = True
+            self._tell(OFFLOADED)
+
     def _free(self) -> bool:
         self._free_caches()
         return True
@@ -100,8 +111,7 @@ class Thrift:
 
     def _offload(self) -> bool:
         model = self._model()
-        # Elsewhere the device's memory is the machine's: there is no other place to wait in.
-        return model is not None and model.device.type in ("cuda", "xpu") and offload(model.components, model.device)
+        return model is not None and model.device.type in DEVICES and offload(model.components, model.device)
 
     def _too_large(self, stage: Stage, reason: str) -> OutOfMemory:
         name, work = self._info.id, self._work

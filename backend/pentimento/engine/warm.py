@@ -16,6 +16,7 @@ from .loaded import LoadedModel
 from .loading import load, load_vae
 from .memory import free_unused
 from .models import ModelInfo
+from .offload import DEVICES
 
 ROOM_TO_WORK: Final = 1_500_000_000
 """Bytes that stay free beside the models where a model that is not used now can be freed for them."""
@@ -38,6 +39,7 @@ class WarmModels:
         self._free = free or (lambda: free_memory(device))
         self._entries: list[_Entry] = []
         self._last: LoadedModel | None = None
+        self._turns = False
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -79,10 +81,21 @@ class WarmModels:
         while self._entries and self._free() < needed + ROOM_TO_WORK:
             del self._entries[0]
             free_unused()
+        if (self._turns or self._free() < needed) and self._turns_possible(needed):
+            self._turns = False
+            return _Entry(load(info, self._device, taking_turns=True))
         if self._free() < needed:
             what = "memory" if self._device.type == "cpu" else f"the memory of the device {self._device}"
             raise too_little(info, needed, self._free(), what)
         return _Entry(load(info, self._device))
+
+    def take_turns(self) -> bool:
+        """Lets the parts of the model that is loaded next take turns on the device. False where that is no help."""
+        before, self._turns = self._turns, self._device.type in DEVICES
+        return self._turns and not before
+
+    def _turns_possible(self, needed: int) -> bool:
+        return self._device.type in DEVICES and psutil.virtual_memory().available >= needed
 
     def free_others(self) -> None:
         """Frees all but the model that was asked for last; that one too where it is still being loaded."""

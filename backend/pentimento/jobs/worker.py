@@ -114,7 +114,7 @@ def _outcome(engine: Engine, blobs: Blobs, channel: Channel, run: protocol.Run) 
         channel.cancelled.discard(run.job)
         return protocol.Stopped(run.job, tuple(engine.loaded))
     except OutOfMemory as error:
-        problem = Problem(507, error.detail, "Out of memory", allowed=error.allowed)
+        problem = Problem(507, error.detail, "Out of memory", error.field, error.value, error.allowed)
     except EngineError as error:
         problem = Problem(422, error.detail, field=error.field, value=error.value, allowed=error.allowed)
     except SettingError as error:
