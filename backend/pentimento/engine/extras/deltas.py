@@ -27,7 +27,7 @@ class _Dense(NamedTuple):
 
 
 def delta(parts: Parts, weight: torch.Tensor) -> torch.Tensor:
-    """The difference [like `weight`] in float32, at weight 1, on the device of `weight`.
+    """The difference [like `weight`] in float32, at weight 1, on the device of `weight`; the caller's own.
 
     Tensors on the device "meta" are enough to see whether they fit. Raises Misfit.
     """
@@ -50,7 +50,8 @@ def _delta(parts: Parts, weight: torch.Tensor) -> torch.Tensor:
     # A 1 x 1 convolution and a linear layer hold the same numbers.
     if dense.shape[0] != weight.shape[0] or dense.numel() != weight.numel():
         raise IndexError
-    change = dense.reshape(weight.shape) * _scale(parts, rank)
+    # In place: on a CPU new memory costs more than the sum itself.
+    change = dense.reshape(weight.shape).mul_(_scale(parts, rank))
     magnitude = parts.get("magnitude")
     return change if magnitude is None else _decomposed(weight.float(), change, magnitude)
 

@@ -27,7 +27,7 @@ from .lora_files import adapter_alpha
 _UNDERSTOOD: Final = "LoRA, LoCon, LoHa, LoKr and DoRA can be used."
 
 Changes = Iterator[tuple[torch.nn.Parameter, torch.Tensor]]
-"""Weights, each with what is added to it, in float32."""
+"""Weights, each with what is added to it, in float32; whoever takes it may change it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Patch:
             for weight, change in _sums([layer for layer in self.layers if layer.share]):
                 # The originals wait in main memory: a small graphics card could not hold both.
                 kept[weight] = weight.data.to("cpu")
-                weight.data = (weight.data.float() + change).to(weight.dtype)
+                weight.data = change.add_(weight.data).to(weight.dtype)
 
         try:
             yield lay
@@ -99,7 +99,7 @@ class _Layer:
         parts = {part: opened.get_tensor(name) for part, name in self.parts.items()}
         if self.alpha is not None:
             parts["alpha"] = torch.tensor(self.alpha)
-        change = self.share * delta(parts, _joined([weight.data for weight in self.weights]))
+        change = delta(parts, _joined([weight.data for weight in self.weights])).mul_(self.share)
         yield from zip(self.weights, change.split([len(weight) for weight in self.weights]), strict=True)
 
 
@@ -121,7 +121,7 @@ def _sums(layers: Sequence[_Layer]) -> Changes:
         # One weight after the other: the sums of all together are as large as the model.
         for layer in sorted(layers, key=lambda layer: order[layer.weights[0]]):
             for weight, change in layer.changes(opened[layer.lora.file.path]):
-                sums[weight] = sums[weight] + change if weight in sums else change
+                sums[weight] = sums[weight].add_(change) if weight in sums else change
                 left[weight] -= 1
                 if not left[weight]:
                     yield weight, sums.pop(weight)
