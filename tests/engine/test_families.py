@@ -381,9 +381,9 @@ def test_the_distilled_scale_guides_flux_dev_and_no_other(models):
 def test_strength_is_the_share_of_noise_of_a_flow_model(strength, shift):
     scale = FlowScale.shifted(shift)
     start, least = float(scale.sigma(scale.start(strength))), scale.fraction(float(scale.sigma(0)))
-    assert scale.fraction(start) == pytest.approx(max(strength, least), abs=2e-6)
-    assert scale.told(start) == pytest.approx(1000 * max(strength, least), abs=2e-3)
-    assert scale.timestep(start) == pytest.approx(scale.start(strength), abs=1e-3)
+    assert scale.fraction(start) == pytest.approx(max(strength, least), abs=1e-5)
+    assert scale.told(start) == pytest.approx(1000 * max(strength, least), abs=1e-2)
+    assert scale.timestep(start) == pytest.approx(scale.start(strength), abs=2e-3)
 
 
 def test_the_tokens_of_a_t5_prompt_are_counted_and_too_many_are_told(models):
