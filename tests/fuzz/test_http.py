@@ -63,7 +63,7 @@ described.config.phases.coverage.enabled = TIMES > 1  # every bound of every set
 
 
 @described.parametrize()
-@rounds(12)
+@rounds(8)
 def test_every_operation_as_it_is_described(case: Any, target: ServerProcess) -> None:
     if isinstance(case.query, dict) and "wait" in case.query:
         case.query["wait"] = 0  # to wait is what it is for
