@@ -194,7 +194,11 @@ class KritaDocument(Document):
         yield from _with_child(parent, top, above)
         # Krita activates what was added by itself, a moment later; before that it knows the new nodes only by half.
         yield from self._until_active(top)
-        if top is not nodes[0] and self._in_front():
+        if top is nodes[0]:
+            return
+        # Krita composes what the added node covers, which for a group that was never composed is nothing.
+        yield from _composed(self._document)
+        if self._in_front():
             self._document.setActiveNode(nodes[0])
             yield from self._until_active(nodes[0])
 
@@ -285,27 +289,37 @@ _OPEN: Final = _OpenDocuments()
 
 
 def _with_child(parent: krita.Node, child: krita.Node, above: krita.Node | None) -> Steps[None]:
-    """Adds a child, in one undo step.
+    """Adds a child, in one undo step."""
+    nodes = QtCore.Q_ARG("Node*", child), QtCore.Q_ARG("Node*", above)
+    if not (yield from _beside(parent, "addChildNode", *nodes)):
+        parent.addChildNode(child, above)
 
-    Krita does that in threads of its own, but addChildNode comes back only when the whole canvas has been composed
-    anew: 2 s at 4096 x 4096. So another thread waits for it, through Qt, which frees the interpreter meanwhile.
+
+def _composed(document: krita.Document) -> Steps[None]:
+    """Shows on the canvas what is in the document."""
+    if not (yield from _beside(document, "refreshProjection")):
+        document.refreshProjection()
+
+
+def _beside(target: QtCore.QObject, method: str, *arguments: object) -> Steps[bool]:
+    """Calls a method of Krita's from a thread of its own; False when this Krita has none of that name.
+
+    Krita does its work in threads, but such calls come back only when the whole canvas has been composed anew: 2 s at
+    4096 x 4096. So another thread waits for it, through Qt, which frees the interpreter meanwhile.
     """
     failed: list[Exception] = []
 
-    def add() -> None:
-        here = QtCore.Qt.ConnectionType.DirectConnection
+    def call() -> None:
         try:
-            nodes = QtCore.Q_ARG("Node*", child), QtCore.Q_ARG("Node*", above)
-            QtCore.QMetaObject.invokeMethod(parent, "addChildNode", here, *nodes)
+            QtCore.QMetaObject.invokeMethod(target, method, QtCore.Qt.ConnectionType.DirectConnection, *arguments)
         except (RuntimeError, TypeError) as error:
             failed.append(error)
 
-    thread = threading.Thread(target=add, name="pentimento-insert", daemon=True)
+    thread = threading.Thread(target=call, name="pentimento-insert", daemon=True)
     thread.start()
     while thread.is_alive():
         yield
-    if failed:  # a Krita that knows it by another name
-        parent.addChildNode(child, above)
+    return not failed
 
 
 def _id(node: krita.Node) -> str:

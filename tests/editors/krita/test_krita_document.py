@@ -53,7 +53,10 @@ def test_a_batch_is_a_group_and_one_undo_step(played: EditorRun) -> None:
     assert facts["visible"] == [True, False, False]
     assert facts["active"] == "dawn (0)"
     assert facts["records"] == ["0", "1", "2"]
-    assert facts["undone"] is True
+    paint, paper = [160, 80, 40, 255], [255, 255, 255, 255]
+    assert facts["seen"] == [paint, paint, paper], "the canvas shows the picture on top, and nothing beside it"
+    assert facts["undone"] is facts["as before"] is True
+    assert facts["seen again"] == paint, "redo shows it as well"
 
 
 def test_a_document_in_the_background_takes_its_result(played: EditorRun) -> None:

@@ -28,6 +28,7 @@ def test_a_grid_is_checked_as_it_is_written_and_comes_as_one_group(played: Edito
     assert facts["active"]
     assert facts["altered"] == []
     assert not facts["outside"]
+    assert facts["inside"]
     assert facts["redone"]
     assert facts["after undo"] == []
 

@@ -220,10 +220,11 @@ def case_a_batch(stage):
     document = yield from opened(stage)
     adapter, place = KritaDocument(document), Rect(-8, -8, 32, 32)
     background = document.topLevelNodes()[0]
-    tree = names(document.rootNode())
+    yield from settled(stage, document)
+    tree, canvas = names(document.rootNode()), bytes(document.pixelData(0, 0, 160, 120))
+    opaque = bytes([160, 80, 40, 255]) * (32 * 32)
     layers = tuple(
-        NewLayer(f"dawn ({seed})", Pixels(place.size, 4, 8, os.urandom(32 * 32 * 4)), place, None, str(seed))
-        for seed in range(3)
+        NewLayer(f"dawn ({seed})", Pixels(place.size, 4, 8, opaque), place, None, str(seed)) for seed in range(3)
     )
     steps = adapter.insert(Insertion(layers, None, Size(160, 120), "dawn"))
     made = yield from worked(stage, steps)
@@ -236,9 +237,20 @@ def case_a_batch(stage):
         "records": [adapter.records()[id] for id in made],
         "above": document.topLevelNodes()[0] == background,
     }
+    yield from settled(stage, document)
+    facts["seen"] = [shown(document, *at) for at in ((3, 3), (23, 23), (24, 24))]
     yield from pressed(stage, document, "edit_undo")
     facts["undone"] = names(document.rootNode()) == tree
+    facts["as before"] = bytes(document.pixelData(0, 0, 160, 120)) == canvas
+    yield from pressed(stage, document, "edit_redo")
+    facts["seen again"] = shown(document, 3, 3)
     return facts
+
+
+def shown(document, x, y):
+    """The canvas there as RGBA; Krita has the bytes of 8-bit colours the other way round."""
+    blue, green, red, alpha = bytes(document.pixelData(x, y, 1, 1))
+    return [red, green, blue, alpha]
 
 
 def case_reading_leaves_no_trace(stage):

@@ -87,6 +87,7 @@ def case_grid(stage):
     masks = [identity(mask) for layer in layers for mask in layer.childNodes()]
     facts["altered"] = altered(before, look(document), [*status.layers, *masks, identity(group)])
     facts["outside"] = changed_where(before.canvas, canvas(document), inverted(levels))
+    facts["inside"] = changed_where(before.canvas, canvas(document), levels)
     stage.shot("grid")
 
     yield from activated(stage, document, layers[2])
