@@ -10,8 +10,9 @@ from typing import Final
 from .client import Client
 from .document import Document, DocumentError
 from .grid_run import GridRun, Variant
-from .plans import Order, Plan, SourceKind, plan_redo, plan_refine, plan_start, plan_variants
+from .plans import Order, Plan, SourceKind, plan_start, plan_variants
 from .recipe import RecipeError
+from .result_plans import plan_redo, plan_refine
 from .run import Run
 from .settings import SEED_END, SettingError, Value, settings_for
 from .status import Phase, Status

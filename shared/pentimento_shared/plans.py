@@ -10,10 +10,8 @@ from .document import Document, DocumentError, Layer
 from .extra import Extra
 from .framing import AUTOMATIC, LEAST_SIDE
 from .geometry import Rect, Size, context_rect
-from .layer_record import LayerRecord
 from .pixels import MAX_PIXELS, MAX_SIDE
-from .recipe import Recipe, RecipeError
-from .settings import AS_WORKED, MASK_MODES, SETTINGS, Task, Value, validate
+from .settings import MASK_MODES, SETTINGS, Task, Value, validate
 
 SourceKind = Literal["layer", "canvas"]
 """The active layer, or all that is visible."""
@@ -75,14 +73,14 @@ class Plan:
     def reshapes_selection(self) -> bool:
         """Whether the backend changes the selection, so that the layer's mask comes from there."""
         return self.task == "inpaint" and bool(
-            self.settings["grow"] or self.settings["feather"] or _inverted(self.settings)
+            self.settings["grow"] or self.settings["feather"] or inverted(self.settings)
         )
 
 
 def plan_start(document: Document, order: Order) -> Plan:
     """The plan of an order. Raises DocumentError, SettingError with a sentence for the artist."""
-    _check_document(document)
-    settings = _settings_of(order.task, order.settings)
+    check_document(document)
+    settings = settings_of(order.task, order.settings)
     if order.task == "txt2img":
         return _generate(document, settings)
     layer = document.active_layer() if order.source == "canvas" else _source_layer(document)
@@ -104,86 +102,18 @@ def plan_variants(document: Document, order: Order, variants: Sequence[Mapping[s
             planned[key] = plan_start(document, Order(order.task, settings, order.source))
         like = planned[key]
         size = {name: like.settings[name] for name in ("width", "height") if order.task == "txt2img"}
-        own = {**_settings_of(order.task, settings), **size}
+        own = {**settings_of(order.task, settings), **size}
         plans.append(replace(like, settings=own, last_only=True))
     return tuple(plans)
 
 
-def plan_refine(document: Document, changes: Mapping[str, Value], id: str | None) -> Plan:
-    """The plan that takes a result layer as its source. Raises DocumentError, SettingError, RecipeError."""
-    _check_document(document)
-    layer, record = _recorded(document, id)
-    if layer.problem:
-        raise DocumentError(layer.problem)
-    if layer.bounds.empty:
-        raise DocumentError(f"The layer {layer.name} is empty: there is nothing to refine.")
-    task: Task = "img2img" if record.recipe.task == "txt2img" else record.recipe.task
-    settings = _settings_of(task, {**record.recipe.settings, **_anew(record.recipe), **changes})
-    place = _checked(_at_least(_moved(record.place, layer.bounds)))
-    mask = record.mask if place.size == record.place.size and not _inverted(record.recipe.settings) else None
-    canvas = document.size()
-    return Plan(
-        task,
-        settings,
-        place,
-        canvas,
-        "layer",
-        source=layer.id,
-        bare=True,
-        masked_by="layer",
-        mask=mask,
-        above=layer.id,
-        anchored=True,
-        region=_region(canvas, place) if task == "inpaint" else None,
-        parent=record.recipe.id,
-    )
-
-
-def plan_redo(document: Document, id: str | None) -> Plan:
-    """The plan that makes a result layer's pixels once more. Raises DocumentError, SettingError, RecipeError."""
-    _check_document(document)
-    layer, record = _recorded(document, id)
-    recipe = record.recipe
-    if record.source is not None and document.layer(record.source) is None:
-        raise DocumentError(
-            f"The layer that {layer.name} was made from is no longer in this document: the same pixels cannot come "
-            "again. Undo its deletion, or refine the result instead."
-        )
-    canvas = document.size()
-    place = record.place
-    if recipe.task == "img2img":  # the result may have come back in another size than that of its source
-        place = Rect(place.x, place.y, *recipe.context.size)
-    reads: Reading = "nothing" if recipe.task == "txt2img" else "canvas" if record.source is None else "layer"
-    if reads == "canvas" and not Rect.of(canvas).contains(place):
-        raise DocumentError(
-            f"The canvas is {_by(canvas)} px now and no longer covers what {layer.name} was made from: the same pixels "
-            "cannot come again."
-        )
-    return Plan(
-        recipe.task,
-        recipe.settings,
-        place,
-        canvas,
-        reads,
-        source=record.source,
-        bare=record.bare,
-        mask=record.mask,
-        above=layer.id,
-        anchored=True,
-        region=_region(recipe.canvas, recipe.context) if recipe.task == "inpaint" else None,
-        parent=recipe.parent,
-        expected=recipe.source,
-        last_only=True,
-        extras=recipe.extras,
-    )
-
-
-def _check_document(document: Document) -> None:
+def check_document(document: Document) -> None:
+    """Raises DocumentError for a document that nothing can be made of."""
     if problem := document.problem():
         raise DocumentError(problem)
 
 
-def _settings_of(task: Task, values: Mapping[str, Value]) -> dict[str, Value]:
+def settings_of(task: Task, values: Mapping[str, Value]) -> dict[str, Value]:
     """`values` that `task` has, checked, and those that the plan itself rests on. Raises SettingError."""
     own = {name: value for name, value in values.items() if name not in _ROWS or task in _ROWS[name].tasks}
     complete = validate(task, own)
@@ -191,24 +121,8 @@ def _settings_of(task: Task, values: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in complete.items() if name in own or name in needed}
 
 
-def settings_to_refine(recipe: Recipe) -> dict[str, Value]:
-    """The settings of a result that go on to its refinement, as they were written: wildcards are drawn anew. One of a
-    prompt matrix goes on with its own combination."""
-    settings = recipe.settings if recipe.written.get("prompt_matrix") else recipe.as_written
-    return {name: value for name, value in settings.items() if name not in _anew(recipe)}
-
-
-def _anew(recipe: Recipe) -> dict[str, Value]:
-    """The settings of a result that do not go on to its refinement: those that were for one picture, or that have had
-    their effect. The layer's own mask is final; a layer that came back in another size is not scaled again."""
-    settings: dict[str, Value] = {"seed": -1, **ONE_PICTURE}
-    settings |= {"grow": 0, "feather": 0, "mask_mode": MASK_MODES[0]}
-    if recipe.task == "txt2img" or recipe.settings.get("result_size") == AS_WORKED:
-        settings |= {"width": AUTOMATIC, "height": AUTOMATIC, "scale_by": 1.0}
-    return settings
-
-
-def _inverted(settings: Mapping[str, Value]) -> bool:
+def inverted(settings: Mapping[str, Value]) -> bool:
+    """Whether what is not selected is to be painted."""
     return settings.get("mask_mode") == MASK_MODES[1]
 
 
@@ -225,14 +139,14 @@ def _source_layer(document: Document) -> Layer:
 
 def _generate(document: Document, settings: Mapping[str, Value]) -> Plan:
     canvas, selection, layer = document.size(), document.selection(), document.active_layer()
-    box = _at_least(selection or Rect.of(canvas), int(_ROWS["width"].minimum or 1), canvas)
+    box = at_least(selection or Rect.of(canvas), int(_ROWS["width"].minimum or 1), canvas)
     width, height = (settings.get(name, AUTOMATIC) for name in ("width", "height"))
     size = box.width if width == AUTOMATIC else int(width), box.height if height == AUTOMATIC else int(height)
     place = Rect(box.x, box.y, *size)
     most = int(_ROWS["width"].maximum or 0)
     if max(place.size) > most:
         raise DocumentError(
-            f"The area to fill is {_by(place.size)} px; at most {most} px a side can be generated. Select a part of it."
+            f"The area to fill is {by(place.size)} px; at most {most} px a side can be generated. Select a part of it."
         )
     return Plan(
         "txt2img",
@@ -255,10 +169,10 @@ def _inpaint(document: Document, settings: Mapping[str, Value], source: SourceKi
         raise _empty(layer)
     context = settings["context"]
     around = context if isinstance(context, str) else int(context)
-    if _inverted(settings):
+    if inverted(settings):
         selection = Rect.of(canvas)  # what is not selected may lie anywhere
     shown = context_rect(selection, canvas, around, int(settings["grow"]), int(settings["feather"]))
-    place = _checked(_at_least(shown, LEAST_SIDE, canvas))
+    place = checked(at_least(shown, LEAST_SIDE, canvas))
     return Plan(
         "inpaint",
         settings,
@@ -269,7 +183,7 @@ def _inpaint(document: Document, settings: Mapping[str, Value], source: SourceKi
         masked_by="selection",
         above=layer.id if layer else None,
         anchored=source == "layer",
-        region=_region(canvas, place),
+        region=region_of(canvas, place),
     )
 
 
@@ -279,7 +193,7 @@ def _img2img(document: Document, settings: Mapping[str, Value], source: SourceKi
     if source == "layer" and layer:
         if layer.bounds.empty:
             raise _empty(layer)
-        place = _at_least(layer.bounds)
+        place = at_least(layer.bounds)
         if selection and selection.intersect(layer.bounds).empty:
             raise DocumentError(
                 f"The selection lies beside what is painted on {layer.name}. Select a part of it, or deselect to "
@@ -288,7 +202,7 @@ def _img2img(document: Document, settings: Mapping[str, Value], source: SourceKi
     return Plan(
         "img2img",
         settings,
-        _checked(place),
+        checked(place),
         canvas,
         source,
         source=layer.id if layer and source == "layer" else None,
@@ -298,33 +212,7 @@ def _img2img(document: Document, settings: Mapping[str, Value], source: SourceKi
     )
 
 
-def _recorded(document: Document, id: str | None) -> tuple[Layer, LayerRecord]:
-    """The layer of that id (None: the active one) and its record. Raises DocumentError, RecipeError."""
-    layer = document.active_layer() if id is None else document.layer(id)
-    if layer is None:
-        raise DocumentError("No layer is active. Click a layer that Pentimento made.")
-    text = document.records().get(layer.id)
-    if text is None:
-        raise DocumentError(
-            f"The layer {layer.name} was not made by Pentimento, so there are no settings to go on from. "
-            "Use img2img or inpaint for it."
-        )
-    try:
-        return layer, LayerRecord.from_json(text)
-    except RecipeError as error:
-        raise RecipeError(f"{layer.name}: {error}") from error
-
-
-def _moved(place: Rect, bounds: Rect) -> Rect:
-    """Where the record's picture lies now that the layer's painted px have these bounds.
-
-    A layer of the same size was moved at most. One that the picture still covers was painted thinner in place.
-    Anything else was painted on beyond the picture, and then all of it counts.
-    """
-    return place if bounds.size != place.size and place.contains(bounds) else bounds
-
-
-def _at_least(rect: Rect, side: int = LEAST_SIDE, canvas: Size | None = None) -> Rect:
+def at_least(rect: Rect, side: int = LEAST_SIDE, canvas: Size | None = None) -> Rect:
     """`rect`, widened around its centre to at least `side` px both ways; inside the canvas where that has room."""
     width, height = max(rect.width, side), max(rect.height, side)
     x, y = rect.x - (width - rect.width) // 2, rect.y - (height - rect.height) // 2
@@ -333,17 +221,17 @@ def _at_least(rect: Rect, side: int = LEAST_SIDE, canvas: Size | None = None) ->
     return Rect(x, y, width, height)
 
 
-def _checked(place: Rect) -> Rect:
+def checked(place: Rect) -> Rect:
     """`place`, when the backend takes pictures of that size. Raises DocumentError."""
     if max(place.size) > MAX_SIDE or place.size.area > MAX_PIXELS:
         raise DocumentError(
-            f"What would be sent is {_by(place.size)} px; at most {MAX_SIDE} px a side and {MAX_PIXELS / 1e6:.0f} "
+            f"What would be sent is {by(place.size)} px; at most {MAX_SIDE} px a side and {MAX_PIXELS / 1e6:.0f} "
             "million px in all are allowed. Select a part and inpaint that."
         )
     return place
 
 
-def _region(canvas: Size, place: Rect) -> dict[str, Any]:
+def region_of(canvas: Size, place: Rect) -> dict[str, Any]:
     """Where the picture lies in the document. One beyond the canvas is told as a document of its own: either way the
     backend takes the picture as it is and crops no further."""
     if not Rect.of(canvas).contains(place):
@@ -357,5 +245,6 @@ def _empty(layer: Layer) -> DocumentError:
     )
 
 
-def _by(size: Size) -> str:
+def by(size: Size) -> str:
+    """A size as text: "640 x 480"."""
     return f"{size.width} x {size.height}"

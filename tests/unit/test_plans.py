@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pentimento_shared.plans import settings_to_refine
+from pentimento_shared.result_plans import settings_to_refine
 from tests.unit.test_recipe import recipe
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,17 +11,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from pentimento_shared.extra import Extra
 from pentimento_shared.geometry import Size
-from pentimento_shared.pixels import Pixels
-from pentimento_shared.recipe import Recipe
 from pentimento_shared.settings import AUTOMATIC_VAE
 
-from .. import __version__
-from .arrays import Float, to_pixels
-from .canvas import Canvas
+from .arrays import Float
 from .coding import decode_pictures, encode_picture, latent_factor
-from .color import matched, ring_around
 from .conditioning import tell
 from .denoise import Source, Step, denoise
 from .extras.digests import Digests
@@ -31,17 +23,18 @@ from .extras.patching import fit
 from .extras.vectors import read_concepts
 from .families.family import Told
 from .families.registry import family_of
-from .job import Job, alone, next_loop, plan_job, seed_of
+from .job import next_loop, plan_job, seed_of
 from .loaded import LoadedModel
 from .masked_latents import masked_content
 from .masks import latent_selection
 from .models import ModelInfo, ModelLibrary
 from .preview import Map, preview_map, render_preview
 from .prompts.guidance import Conditions, Encoder
-from .prompts.resolving import WRITTEN, PromptFiles
+from .prompts.resolving import PromptFiles
 from .request import Cancelled, Event, Notice, Preview, Progress, Request, Result
-from .resample import mask_to_work, to_context, to_work
-from .samplers import Plan, make_plan, resolve_schedule, steps_to_run
+from .resample import mask_to_work, to_work
+from .results import finished, schedule_of, unchanged
+from .samplers import Plan, make_plan, steps_to_run
 from .streaming import stream
 from .thrift import Thrift
 from .warm import WarmModels
@@ -165,7 +158,7 @@ class _Run:
         """Makes the job's pictures; the last of them."""
         job = self._job
         if job.strength == 0:
-            return [self._made(_unchanged(job, index)) for index in job.pictures][-1]
+            return [self._made(unchanged(job, index)) for index in job.pictures][-1]
         self._stage(Progress("load", 0.0))
         self._tell_of_enlarging()
         model = self._thrift.do("load", lambda: self._engine.model(job.info, str(job.request.settings["vae"])))
@@ -205,7 +198,7 @@ class _Run:
             self._check()
             for index, picture in zip(batch, decoded, strict=True):
                 own = extras[index - pictures.start]
-                yield self._made(_result(self._job, index, picture, model, common.plan, own))
+                yield self._made(finished(self._job, index, picture, model, common.plan, own))
             self._stage(Progress("decode", self._fraction(batch.start, batch.stop, 1.0)))
 
     def _decoded(self, model: LoadedModel, latents: torch.Tensor) -> list[Float]:
@@ -274,7 +267,7 @@ class _Run:
     def _plan(self, model: LoadedModel) -> Plan:
         settings = self._job.request.settings
         sampler = str(settings["sampler"])
-        schedule = _schedule(settings, self._job.info)
+        schedule = schedule_of(settings, self._job.info)
         exact = self._job.request.task != "txt2img" and bool(settings["exact_steps"])
         steps = steps_to_run(int(settings["steps"]), self._job.strength, self._job.info.min_steps, exact)
         scale = family_of(model).scale(model.components["scheduler"].config, self._latents(model))
@@ -316,58 +309,3 @@ class _Run:
             source=common.source and masked_content(common.source, self._masked_content, seeds),
             on_step=on_step,
         )
-
-
-def _schedule(settings: Mapping[str, object], info: ModelInfo) -> str:
-    return resolve_schedule(str(settings["schedule"]), str(settings["sampler"]), info.defaults.get("schedule"))
-
-
-def _unchanged(job: Job, index: int) -> Result:
-    """Strength 0: the source's own levels."""
-    canvas = job.canvas
-    return Result(index, canvas.unchanged(), _mask_pixels(canvas), canvas.context, _recipe(job, index, "", 0))
-
-
-def _result(job: Job, index: int, work: Float, model: LoadedModel, plan: Plan, extras: tuple[Extra, ...]) -> Result:
-    canvas = job.canvas
-    picture = to_context(work, job.layout)
-    if canvas.source is not None and job.request.settings["color_match"]:
-        mask = canvas.mask_crop()
-        everywhere = np.ones(picture.shape[:2], bool)
-        picture = matched(picture, canvas.rgb(), everywhere if mask is None else ring_around(mask))
-    recipe = _recipe(job, index, model.hash, plan.count, extras)
-    return Result(index, canvas.delivered(picture), _mask_pixels(canvas), canvas.context, recipe)
-
-
-def _mask_pixels(canvas: Canvas) -> Pixels | None:
-    return None if canvas.mask is None else to_pixels(canvas.mask[..., None])
-
-
-def _recipe(job: Job, index: int, model_hash: str, steps_run: int, extras: tuple[Extra, ...] = ()) -> Recipe:
-    request, canvas = job.request, job.canvas
-    settings = {**job.prompts[index].settings(request.settings), **alone(request, index)}
-    return Recipe(
-        id=uuid.uuid4().hex,
-        task=request.task,
-        settings=settings,
-        written={name: value for name in WRITTEN if (value := request.settings[name]) != settings[name]},
-        model={"id": job.info.id, "name": job.info.name, "hash": model_hash},
-        sampler=str(request.settings["sampler"]),
-        schedule=_schedule(request.settings, job.info),
-        steps_run=steps_run,
-        start=job.strength,
-        size=canvas.size,
-        work_size=job.layout.work,
-        canvas=canvas.canvas,
-        context=canvas.place,
-        source=_sha256(request.image),
-        mask=_sha256(request.mask),
-        parent=request.parent,
-        software=f"pentimento {__version__}",
-        created=job.created,
-        extras=extras,
-    )
-
-
-def _sha256(pixels: Pixels | None) -> str | None:
-    return None if pixels is None else hashlib.sha256(pixels.data).hexdigest()

@@ -12,10 +12,10 @@ from pentimento_shared import VERSION
 from pentimento_shared.backend_link import BackendLink
 from pentimento_shared.document import Layer
 from pentimento_shared.layer_record import LayerRecord
-from pentimento_shared.plans import settings_to_refine
 from pentimento_shared.presets import PRESETS
 from pentimento_shared.prompt_check import PROMPTS, QUESTION, PromptCheck
 from pentimento_shared.recipe import Recipe, RecipeError
+from pentimento_shared.result_plans import settings_to_refine
 from pentimento_shared.settings import SettingError, Value, by_group
 
 from .arguments import Argument, read_all
