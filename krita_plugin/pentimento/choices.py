@@ -13,7 +13,7 @@ from pentimento_shared.settings import SETTINGS, TASKS, Setting, SettingError, T
 Mode = Literal["auto", "img2img", "inpaint", "txt2img"]
 MODES: Final[tuple[Mode, ...]] = ("auto", "img2img", "inpaint", "txt2img")
 
-FROM_DOCUMENT: Final = tuple(row.name for row in SETTINGS if row.of_document)
+HIDDEN: Final = tuple(row.name for row in SETTINGS if row.hidden)
 """Settings that the docker does not show."""
 
 _TASK_WORDS: Final[Mapping[str, str]] = {"img2img": "img2img", "inpaint": "inpainting", "txt2img": "Generate"}
@@ -87,7 +87,7 @@ class Choices:
         settings = {
             name: row.value
             for name, row in rows.items()
-            if name in self.changed and not row.problem and name not in FROM_DOCUMENT
+            if name in self.changed and not row.problem and name not in HIDDEN
         }
         return Order(task, settings, self.source)
 

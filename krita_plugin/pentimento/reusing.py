@@ -11,7 +11,7 @@ from pentimento_shared.recipe import RecipeError
 from pentimento_shared.settings_file import FileSettings, NoSettings, read_settings_file
 
 from . import layers
-from .choices import FROM_DOCUMENT
+from .choices import HIDDEN
 from .qt import QtCore, QtGui, QtWidgets
 from .session import NO_DOCUMENT, Session
 
@@ -45,7 +45,7 @@ def reuse_file(session: Session, path: str) -> Steps[None]:
     if isinstance(found, NoSettings):
         session.tell(str(found))
         return
-    shown = {name: value for name, value in found.settings.items() if name not in FROM_DOCUMENT}
+    shown = {name: value for name, value in found.settings.items() if name not in HIDDEN}
     session.choose(session.choices.with_values(shown))
     session.tell(found.sentence(QtCore.QFileInfo(path).fileName()), bad=bool(found.left_out or found.notes))
 

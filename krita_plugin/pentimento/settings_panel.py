@@ -10,7 +10,7 @@ from pentimento_shared.settings import SETTINGS, Setting, Value, by_group
 from pentimento_shared.style_names import written_out
 
 from . import reusing
-from .choices import FROM_DOCUMENT, MODES, Row
+from .choices import HIDDEN, MODES, Row
 from .looks import SPACING, FoldButton, heading, let_wheel_scroll, mark_checked, narrow, small
 from .prompts import PromptField
 from .qt import QtCore, QtWidgets
@@ -27,7 +27,7 @@ _MODES = {
 _SOURCES = (("layer", "Active layer"), ("canvas", "Visible canvas"))
 _PROMPTS = {"prompt": 3, "negative_prompt": 1}
 """Name -> how many lines show when it is empty."""
-_OWN_PLACE = ("prompt", "negative_prompt", "model", *FROM_DOCUMENT)
+_OWN_PLACE = ("prompt", "negative_prompt", "model", *HIDDEN)
 
 
 class SettingsPanel(QtWidgets.QWidget):

@@ -56,8 +56,8 @@ class Setting:
     `kind` says which widget and which JSON type: *text* is multi-line, *string* one line. `minimum` and `maximum` are
     inclusive. `step` is what a spin box moves by; values between steps are valid. `choices` are all values of a
     *choice*; of an *integer* they are words that may stand in the place of a number. `aliases` are (other programs'
-    word in lower case, ours). `advanced` rows go into the fold. An editor takes an `of_document` row from the document
-    itself and shows no widget for it.
+    word in lower case, ours). `advanced` rows go into the fold. An editor shows no widget for a `hidden` row: it
+    has the value from the document, or from the recipe of what is made again.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Setting:
     unit: str = ""
     advanced: bool = True
     tasks: tuple[Task, ...] = TASKS
-    of_document: bool = False
+    hidden: bool = False
 
     @property
     def allowed(self) -> str:
@@ -375,6 +375,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=32,
         step=1,
         tasks=SOURCE_TASKS,
+        hidden=True,
     ),
     Setting(
         name="width",
@@ -460,7 +461,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         group="size",
         choices=("8", "16"),
         tasks=("txt2img",),
-        of_document=True,
+        hidden=True,
     ),
     Setting(
         name="clip_skip",

@@ -19,7 +19,7 @@ SEARCH: Final = "prompt_sr"
 """The axis that searches prompts for its first value and replaces it by each."""
 SINGLE: Final[Mapping[str, Value]] = {"batch_size": 1, "batch_count": 1, "prompt_matrix": False}
 """What every cell has: it is one picture."""
-_NO_AXES: Final = (*SINGLE, "last_loop", *(row.name for row in SETTINGS if row.of_document))
+_NO_AXES: Final = (*SINGLE, *(row.name for row in SETTINGS if row.hidden))
 _SEARCH_ROW: Final = Setting(
     SEARCH, "Prompt S/R", "Words in the prompts (the first value), and what takes their place.", "string", "", "prompt"
 )

@@ -114,18 +114,18 @@ class Argument:
 
 def start_arguments(task: str) -> tuple[Argument, ...]:
     """The arguments of a task's procedure; what the model has defaults for may be left to it."""
-    return tuple(_for_start(row) for row in settings_for(task) if not row.of_document)  # type: ignore[arg-type]
+    return tuple(_for_start(row) for row in settings_for(task) if not row.hidden)  # type: ignore[arg-type]
 
 
 def refine_arguments() -> tuple[Argument, ...]:
     """The arguments of refining: each may be left as the layer has it, and a new seed is drawn."""
-    rows = [row for row in SETTINGS if row.tasks != ("txt2img",) and not row.of_document]
-    return tuple(_for_refine(row) for row in rows if row.name not in (*SINGLE, "last_loop"))
+    rows = [row for row in SETTINGS if row.tasks != ("txt2img",) and not row.hidden]
+    return tuple(_for_refine(row) for row in rows if row.name not in SINGLE)
 
 
 def grid_arguments() -> tuple[Argument, ...]:
     """The arguments of a grid, whatever its task: what a task does not have is passed over."""
-    rows = [row for row in SETTINGS if not row.of_document and row.name not in (*SINGLE, "last_loop")]
+    rows = [row for row in SETTINGS if not row.hidden and row.name not in SINGLE]
     return tuple(map(_for_start, rows))
 
 

@@ -47,8 +47,8 @@ def alone(krita: Play, chamber: Chamber, played: EditorRun) -> EditorRun:
 
 def test_every_row_of_the_table_has_its_widget_with_the_models_values(played: EditorRun) -> None:
     facts = played.check("idle")
-    from_document = [row.name for row in SETTINGS if row.of_document]
-    assert facts["shown"] == [row.name for row in SETTINGS if row.name not in from_document]
+    hidden = [row.name for row in SETTINGS if row.hidden]
+    assert facts["shown"] == [row.name for row in SETTINGS if row.name not in hidden]
     assert facts["cfg_scale"] == 4.0
     assert facts["clip_skip_most"] == 2
     assert facts["grow"] == [False, "Only for inpainting."]
