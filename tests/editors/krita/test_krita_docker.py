@@ -17,6 +17,7 @@ COMMANDS = {
     "img2img": "Img2img active layer",
     "inpaint": "Inpaint selection",
     "generate": "Generate",
+    "grid": "Grid...",
     "refine": "Refine this layer again",
     "redo": "Redo exactly",
     "cancel": "Cancel",

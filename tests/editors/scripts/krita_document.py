@@ -125,7 +125,8 @@ def case_round_trips(stage):
         (made,) = yield from worked(stage, adapter.insert(Insertion((new,), identity(source), Size(256, 64))))
         after = bytes(document.nodeByUniqueID(krita_id(made)).pixelData(*rect))
         facts[name] = {"channels": pixels.channels, "depth": pixels.depth, "off": off_by(space, before, after)}
-        yield stage.rest()
+        yield from settled(stage, document)
+        yield stage.rest(1.5)  # on a busy machine half a second was too little for Krita
         document.setModified(False)
         document.close()
     return facts
