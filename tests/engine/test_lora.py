@@ -330,7 +330,7 @@ def test_a_lora_for_another_model_changes_nothing(studio, model, loras, tensors,
 def test_a_damaged_file_is_told(studio, loras):
     path = loras("cut", kohya())
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(EngineError, match=r"The LoRA cut has .* bytes .* truncated"):
+    with pytest.raises(PromptError, match=r"the LoRA cut\.safetensors has .* bytes .* truncated"):
         painted(studio, "<lora:cut:1>")
 
 

@@ -229,13 +229,13 @@ LONG = (
 
 @pytest.mark.parametrize("text", LONG, ids=[text[:8] for text in LONG])
 def test_nothing_takes_long(text):
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         parts = read(text).prompt
         measure(parts, LETTERS, 20)
     except PromptError as error:
         assert 1 <= error.position <= len(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def tokens_of(text: str) -> list[str]:
