@@ -15,6 +15,7 @@ SEED_VARIABLE = "STORM_SEED"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="stops processes and fills disks as Linux does it")
+@pytest.mark.timeout(900)  # a busy machine takes its time
 def test_a_storm_loses_nothing(two_models: Path) -> None:
     seed = os.environ.get(SEED_VARIABLE)
     command = [sys.executable, "-m", "tests.torture.storm", "--models", str(two_models)]

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(400)  # the first test waits for all cases
 
 @pytest.fixture(scope="module")
 def played(krita: Play) -> EditorRun:
-    return krita("krita_document.py", plugin=True, patience=240)
+    return krita("krita_document.py", plugin=True, patience=700)
 
 
 def test_what_is_read_and_inserted_comes_back(played: EditorRun) -> None:
