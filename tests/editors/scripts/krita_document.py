@@ -125,10 +125,7 @@ def case_round_trips(stage):
         (made,) = yield from worked(stage, adapter.insert(Insertion((new,), identity(source), Size(256, 64))))
         after = bytes(document.nodeByUniqueID(krita_id(made)).pixelData(*rect))
         facts[name] = {"channels": pixels.channels, "depth": pixels.depth, "off": off_by(space, before, after)}
-        yield from settled(stage, document)
-        yield stage.rest(1.5)  # on a busy machine half a second was too little for Krita
-        document.setModified(False)
-        document.close()
+        # Left open: Krita 5.2 dies at times when one is closed while the next is made.
     return facts
 
 
