@@ -144,13 +144,9 @@ def test_a_document_may_be_closed_while_it_takes_a_layer(played: EditorRun) -> N
 
 @pytest.mark.parametrize("case", ["large_16_bit", "large_float"])
 def test_no_piece_of_work_takes_long(played: EditorRun, case: str) -> None:
-    """By the CPU's time: a machine that does other things beside would fail by the clock.
-
-    One piece in a hundred may take up to twice as long: a first touch of fresh memory counts as CPU time too.
-    """
+    """By the CPU's time: a machine that does other things beside would fail by the clock."""
     facts = played.check(case)
     assert facts["same"] is True
     for work in ("read", "selection", "insert"):
         _, cpu = facts[work]
-        assert cpu[1] < LONGEST_PIECE_MS, f"{work}: {facts[work]}"
-        assert cpu[2] < 2 * LONGEST_PIECE_MS, f"{work}: {facts[work]}"
+        assert cpu[2] < LONGEST_PIECE_MS, f"{work}: {facts[work]}"
