@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -13,28 +14,26 @@ from pentimento_shared.geometry import Layout, Rect, Size
 
 from .arrays import Float
 
-BACK_PROJECTIONS: Final = 10
-"""Rounds after which scaling a photograph up and down again is the identity within one 8-bit level."""
-FRAME_PROJECTIONS: Final = 24
-"""The same for factors of any kind on two axes: the nearer to 1 they are, the more rounds it takes."""
+MOST_PROJECTIONS: Final = 40
+"""Rounds after which any enlarged picture comes back within 0.25 of an 8-bit level (measured: 1500 sizes and factors
+from 1.001 to 4 on two axes of their own). The nearer to 1 a factor is, the more rounds it takes; others take 2 to 8."""
 RESTORED: Final = 1 / 1024
 """An error (of 0..1) that no further round is needed for."""
+
+Scale = Callable[[Float], Float]
 
 
 def to_work(context: Float, layout: Layout) -> Float:
     """[h, w, c] of the context's size -> the work picture's size. Values may leave 0..1 a little at hard edges.
 
     Px (x, y) of the context comes to (scale x, scale y); the rest is a reflection of the context. Upscaling is Lanczos
-    (a = 3) sharpened by iterated back-projection (Irani and Peleg, "Improving resolution by image registration",
-    1991), so that `to_context` gives the context back.
+    (a = 3) restored, so that `to_context` gives the context back.
     """
     if layout.scale == 1:
         return _reflected(context, layout.work)
-    work = _up(context, layout)
-    if layout.scale > 1:
-        for _ in range(BACK_PROJECTIONS):
-            work = work + _up(context - to_context(work, layout), layout)
-    return work
+    if layout.scale < 1:
+        return _up(context, layout)
+    return _restored(context, lambda small: _up(small, layout), lambda large: to_context(large, layout))
 
 
 def mask_to_work(mask: Float, layout: Layout) -> Float:
@@ -81,18 +80,30 @@ def _placed(part: Float, framing: Framing) -> Float:
 
 
 def _scaled(array: Float, size: Size) -> Float:
-    """Each axis by its own factor."""
+    """Each axis by its own factor; what is enlarged can be brought back."""
     had = Size(array.shape[1], array.shape[0])
-    if had == size:
-        return array
-    result = _stretched(array, size)
-    if size.width > had.width or size.height > had.height:
-        for _ in range(FRAME_PROJECTIONS):
-            missing = array - _stretched(result, had)
-            if np.abs(missing).max() < RESTORED:
-                break
-            result = result + _stretched(missing, size)
-    return result
+    small = Size(min(had.width, size.width), min(had.height, size.height))
+    kept = array if small == had else _stretched(array, small)
+    if small == size:
+        return kept
+    return _restored(kept, lambda part: _stretched(part, size), lambda whole: _stretched(whole, small))
+
+
+def _restored(array: Float, up: Scale, down: Scale) -> Float:
+    """`up(array)`, so sharpened that `down` gives `array` back.
+
+    Iterated back-projection (Irani and Peleg, "Improving resolution by image registration", 1991), accelerated
+    (Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k^2)", 1983): near a factor
+    of 1 the finest detail comes back ten times as fast.
+    """
+    made = ahead = up(array)
+    for round in range(MOST_PROJECTIONS):
+        missing = array - down(ahead)
+        if np.abs(missing).max() < RESTORED:
+            break
+        before, made = made, ahead + up(missing)
+        ahead = made + np.float32(round / (round + 3)) * (made - before)
+    return ahead
 
 
 def _stretched(array: Float, size: Size, kernel: Image.Resampling = Image.Resampling.LANCZOS) -> Float:
