@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import krita
 
 from pentimento_shared.document import (
+    WAIT,
     Document,
     DocumentChanged,
     DocumentError,
@@ -42,6 +43,8 @@ _KINDS: Final = {
     "colorizemask": "a colorize mask",
 }
 _ACTIVE_WITHIN_S: Final = 2.0
+
+T = TypeVar("T")
 
 
 class KritaDocument(Document):
@@ -111,7 +114,7 @@ class KritaDocument(Document):
             return bytes(reader(*strip))
 
         if own == space:
-            return (yield from pixel_access.read(read_strip, rect, space))
+            return (yield from _aside(lambda: _through(pixel_access.read(read_strip, rect, space))))
         with pixel_access.conversion(own, space) as convert:
             return (yield from pixel_access.read(read_strip, rect, space, convert))
 
@@ -149,7 +152,7 @@ class KritaDocument(Document):
             nodes.append(node)
         while not self.idle():
             self._must_take(insertion)
-            yield
+            yield WAIT
         self._must_take(insertion)
         yield from self._add(nodes, insertion)
         return tuple(_id(node) for node in nodes)
@@ -170,7 +173,8 @@ class KritaDocument(Document):
         if not space.takes(new.pixels.channels, new.pixels.depth):
             raise DocumentChanged("The document was converted to another colour space since the job began.")
         node = self._document.createNode(new.name, "paintlayer")
-        yield from pixel_access.write(node, new.pixels, new.place, space)
+        # Nobody else knows the node yet, so another thread can fill it: Krita's memory for it comes 64 MB at a time.
+        yield from _aside(lambda: _through(pixel_access.write(node, new.pixels, new.place, space)))
         if new.mask is not None:
             selection = krita.Selection()
             yield from pixel_access.write_mask(selection, new.mask, new.place)
@@ -216,7 +220,7 @@ class KritaDocument(Document):
         """Waits a while until that node is the active one. Only the document in front changes its active layer."""
         until = time.monotonic() + _ACTIVE_WITHIN_S
         while self._in_front() and time.monotonic() < until and self._document.activeNode() != wanted:
-            yield
+            yield WAIT
 
     def _in_front(self) -> bool:
         active = krita.Krita.instance().activeDocument()
@@ -239,11 +243,11 @@ class KritaDocument(Document):
         if insertion.above is not None:
             self._existing(insertion.above)
 
-    def _settled(self) -> Generator[None, None, None]:
+    def _settled(self) -> Steps[None]:
         """Waits until strokes and updates are through, so that what is read is what will be seen."""
         self._must_be_open()
         while not self._document.tryBarrierLock():
-            yield
+            yield WAIT
             self._must_be_open()
         self._document.unlock()
 
@@ -307,19 +311,34 @@ def _beside(target: QtCore.QObject, method: str, *arguments: object) -> Steps[bo
     Krita does its work in threads, but such calls come back only when the whole canvas has been composed anew: 2 s at
     4096 x 4096. So another thread waits for it, through Qt, which frees the interpreter meanwhile.
     """
-    failed: list[Exception] = []
 
-    def call() -> None:
+    def call() -> bool:
         try:
             QtCore.QMetaObject.invokeMethod(target, method, QtCore.Qt.ConnectionType.DirectConnection, *arguments)
-        except (RuntimeError, TypeError) as error:
-            failed.append(error)
+        except (RuntimeError, TypeError):
+            return False
+        return True
 
-    thread = threading.Thread(target=call, name="pentimento-insert", daemon=True)
-    thread.start()
-    while thread.is_alive():
-        yield
-    return not failed
+    return (yield from _aside(call))
+
+
+def _aside(work: Callable[[], T]) -> Steps[T]:
+    """Does the work in a thread of its own, and gives what it gives or raises what it raises."""
+    pool = ThreadPoolExecutor(1, "pentimento-document")
+    done = pool.submit(work)
+    pool.shutdown(wait=False)
+    while not done.done():
+        yield WAIT
+    return done.result()
+
+
+def _through(steps: Steps[T]) -> T:
+    """What the steps come to, all at once."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
 
 
 def _id(node: krita.Node) -> str:

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from .geometry import Rect, Size
 from .pixels import Pixels
 
 T = TypeVar("T")
 
-Steps = Generator[None, None, T]
+WAIT: Final = True
+"""Yielded when there is nothing to do until the editor's next tick; None is between two pieces of work."""
+Steps = Generator[bool | None, None, T]
 """Work for the UI thread in pieces, each up to the next `yield` and under 50 ms; what it returns is the result."""
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .client import Client
-from .document import Document, Insertion, NewLayer
+from .document import WAIT, Document, Insertion, NewLayer
 from .errand import Errand
 from .gathering import Gathered, gather
 from .outcome import shortened
 from .plans import Plan
-from .run import WAIT, Life, Run
+from .run import Life, Run
 from .status import Status
 
 

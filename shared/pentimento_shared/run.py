@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from .client import Client
-from .document import Document, DocumentChanged, DocumentError, Insertion
+from .document import WAIT, Document, DocumentChanged, DocumentError, Insertion, Steps
 from .errand import CANCELLED, Errand
 from .gathering import document_form, gather
 from .geometry import Size
@@ -21,9 +21,7 @@ BUDGET_S: Final = 0.025
 """Seconds of one step() beyond which no further piece of work is begun, going by the longest piece so far."""
 CANCEL_S: Final = 5.0
 """Seconds that a cancel waits for the backend; after that it is told in the background."""
-WAIT: Final = True
-"""What a life yields when there is nothing to do until the next tick; None is between two pieces of work."""
-Life = Generator[bool | None, None, None]
+Life = Steps[None]
 
 
 class Run:
@@ -209,7 +207,7 @@ class Run:
         self._status = replace(self._status, **changes)
 
 
-def _fitted(insertion: Insertion, form: Form) -> Generator[bool | None, None, Insertion]:
+def _fitted(insertion: Insertion, form: Form) -> Steps[Insertion]:
     """The insertion with its pixels in another document's form; the work is done in a thread of its own."""
     layers = list(insertion.layers)
 

@@ -34,13 +34,13 @@ def worked(stage, steps, times=None):
     while True:
         begun, spent = time.perf_counter(), time.thread_time()
         try:
-            next(steps)
+            waiting = next(steps)
         except StopIteration as end:
             return end.value
         finally:
             if times is not None:
                 times.append((1000 * (time.perf_counter() - begun), 1000 * (time.thread_time() - spent)))
-        if time.perf_counter() - turn > 0.025:
+        if waiting or time.perf_counter() - turn > 0.025:
             yield stage.until(lambda: True, "the next piece")
             turn = time.perf_counter()
 
@@ -502,7 +502,14 @@ def large(stage, depth, side):
     steps = adapter.insert(Insertion((new,), identity(source), Size(side, side)))
     (made,) = yield from worked(stage, steps, inserted)
     same = adapter.layer(made).bounds == place
-    return {"read": spread(read), "selection": spread(masks), "insert": spread(inserted), "same": same}
+    pieces = [len(read), len(masks), len(inserted)]
+    return {
+        "read": spread(read),
+        "selection": spread(masks),
+        "insert": spread(inserted),
+        "same": same,
+        "pieces": pieces,
+    }
 
 
 def spread(times):
