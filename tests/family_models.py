@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
@@ -20,95 +18,24 @@ from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpaint import (
     StableDiffusionXLInpaintPipeline,
 )
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
     T5Config,
     T5EncoderModel,
     T5Tokenizer,
 )
 
-from tests.models import clip_tokenizer
-
-WIDTH: Final = 32
-SIDE: Final = 64
-"""Native side, px: 16 latents of 4 px."""
-Parts = dict[str, Any]
-"""Components or configurations by name. The annotations of the libraries' constructors are narrower than what they
-take."""
-
-
-def _clip(projected: bool = False, layers: int = 3) -> CLIPTextModel | CLIPTextModelWithProjection:
-    tokenizer = clip_tokenizer()
-    config: Parts = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": WIDTH,
-        "intermediate_size": 37,
-        "num_attention_heads": 4,
-        "num_hidden_layers": layers,
-        "projection_dim": WIDTH,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    return (CLIPTextModelWithProjection if projected else CLIPTextModel)(CLIPTextConfig(**config))
-
-
-def _vae(channels: int = 4, **more: object) -> AutoencoderKL:
-    config: Parts = {
-        "block_out_channels": (4, 8, 8),
-        "norm_num_groups": 2,
-        "layers_per_block": 1,
-        "latent_channels": channels,
-        "down_block_types": ("DownEncoderBlock2D",) * 3,
-        "up_block_types": ("UpDecoderBlock2D",) * 3,
-        **more,
-    }
-    return AutoencoderKL(**config)
-
-
-def _unet(**more: object) -> UNet2DConditionModel:
-    config: Parts = {
-        "sample_size": SIDE // 4,
-        "block_out_channels": (32, 64),
-        "layers_per_block": 1,
-        "cross_attention_dim": WIDTH,
-        "attention_head_dim": 8,
-        "norm_num_groups": 16,
-        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
-        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
-        **more,
-    }
-    return UNet2DConditionModel(**config)
-
-
-def _diffusion(prediction_type: str = "epsilon") -> DDIMScheduler:
-    config: Parts = {
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-        "prediction_type": prediction_type,
-        "clip_sample": False,
-        "set_alpha_to_one": False,
-        "steps_offset": 1,
-    }
-    return DDIMScheduler(**config)
-
-
-def _sd(pipeline: type[Any], prediction_type: str = "epsilon", **unet: object) -> Any:
-    parts: Parts = {
-        "vae": _vae(),
-        "text_encoder": _clip(),
-        "tokenizer": clip_tokenizer(),
-        "unet": _unet(**unet),
-        "scheduler": _diffusion(prediction_type),
-        "safety_checker": None,
-        "feature_extractor": None,
-    }
-    return pipeline(**parts, requires_safety_checker=False)
+from tests.models import (
+    SIDE,
+    WIDTH,
+    Parts,
+    clip_tokenizer,
+    small_clip,
+    small_diffusion,
+    small_sd,
+    small_unet,
+    small_vae,
+)
 
 
 def _sdxl(pipeline: type[Any], **unet: object) -> Any:
@@ -127,13 +54,13 @@ def _sdxl(pipeline: type[Any], **unet: object) -> Any:
     second = clip_tokenizer()
     second.pad_token = "!"  # SDXL's second tokenizer pads with another token than its first
     parts: Parts = {
-        "vae": _vae(force_upcast=True),
-        "text_encoder": _clip(),
+        "vae": small_vae(force_upcast=True),
+        "text_encoder": small_clip(),
         "tokenizer": clip_tokenizer(),
-        "text_encoder_2": _clip(projected=True),
+        "text_encoder_2": small_clip(projected=True),
         "tokenizer_2": second,
-        "unet": _unet(**config),
-        "scheduler": _diffusion(),
+        "unet": small_unet(**config),
+        "scheduler": small_diffusion(),
     }
     return pipeline(**parts)
 
@@ -165,8 +92,10 @@ def _flux(dev: bool) -> FluxPipeline:
     }
     t5 = _t5(WIDTH)
     parts: Parts = {
-        "vae": _vae(16, use_quant_conv=False, use_post_quant_conv=False, scaling_factor=0.3611, shift_factor=0.1159),
-        "text_encoder": _clip(),
+        "vae": small_vae(
+            16, use_quant_conv=False, use_post_quant_conv=False, scaling_factor=0.3611, shift_factor=0.1159
+        ),
+        "text_encoder": small_clip(),
         "tokenizer": clip_tokenizer(),
         "text_encoder_2": t5["encoder"],
         "tokenizer_2": t5["tokenizer"],
@@ -196,10 +125,12 @@ def _sd3() -> StableDiffusion3Pipeline:
     t5, second = _t5(3 * WIDTH), clip_tokenizer()
     second.pad_token = "!"
     parts: Parts = {
-        "vae": _vae(16, use_quant_conv=False, use_post_quant_conv=False, scaling_factor=1.5305, shift_factor=0.0609),
-        "text_encoder": _clip(projected=True),
+        "vae": small_vae(
+            16, use_quant_conv=False, use_post_quant_conv=False, scaling_factor=1.5305, shift_factor=0.0609
+        ),
+        "text_encoder": small_clip(projected=True),
         "tokenizer": clip_tokenizer(),
-        "text_encoder_2": _clip(projected=True),
+        "text_encoder_2": small_clip(projected=True),
         "tokenizer_2": second,
         "text_encoder_3": t5["encoder"],
         "tokenizer_3": t5["tokenizer"],
@@ -210,10 +141,12 @@ def _sd3() -> StableDiffusion3Pipeline:
 
 
 MAKERS: Final[Mapping[str, Callable[[], Any]]] = {
-    "sd15": lambda: _sd(StableDiffusionPipeline),
-    "sd2": lambda: _sd(StableDiffusionPipeline, "v_prediction", use_linear_projection=True, attention_head_dim=(4, 8)),
+    "sd15": lambda: small_sd(StableDiffusionPipeline),
+    "sd2": lambda: small_sd(
+        StableDiffusionPipeline, "v_prediction", use_linear_projection=True, attention_head_dim=(4, 8)
+    ),
     "sdxl": lambda: _sdxl(StableDiffusionXLPipeline),
-    "sd15-inpaint": lambda: _sd(StableDiffusionInpaintPipeline, in_channels=9),
+    "sd15-inpaint": lambda: small_sd(StableDiffusionInpaintPipeline, in_channels=9),
     "flux-dev": lambda: _flux(dev=True),
     "flux-schnell": lambda: _flux(dev=False),
     "sd3": _sd3,

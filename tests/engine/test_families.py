@@ -169,13 +169,18 @@ def test_diffusion_models_are_asked_as_diffusers_asks_them(models, name, negativ
     assert (mine - theirs).abs().max() < 1e-3 * theirs.std()
 
 
+def some_latents(model) -> torch.Tensor:
+    """[1, c, SIDE, SIDE], the same each time."""
+    channels = model.components["vae"].config.latent_channels
+    return torch.randn((1, channels, SIDE, SIDE), generator=torch.Generator().manual_seed(3))
+
+
 @torch.inference_mode()
 @pytest.mark.parametrize("name", NAMES)
 def test_picture_k_of_a_batch_is_its_seeds_own(models, name):
     studio = models(name)
     model = loaded(studio, name)
-    channels = model.components["vae"].config.latent_channels
-    source = Source(torch.randn((1, channels, SIDE, SIDE), generator=torch.Generator().manual_seed(3)))
+    source = Source(some_latents(model))
     how = {"strength": 0.8, "steps": 3, "cfg_scale": 1.0}
     together = ours(model, studio.engine.prompt_files, source, seeds=(5, 6), **how)
     for index, seed in enumerate((5, 6)):
@@ -190,8 +195,7 @@ def test_soft_px_are_held_until_their_turn(models, name):
     """Columns of rising mask value change more and more; those that are never free are the source to the last bit."""
     studio = models(name)
     model = loaded(studio, name)
-    channels = model.components["vae"].config.latent_channels
-    latents = torch.randn((1, channels, SIDE, SIDE), generator=torch.Generator().manual_seed(3))
+    latents = some_latents(model)
     selection = torch.tensor([0.0, 0.3, 0.6, 1.0]).repeat_interleave(4).expand(1, 1, SIDE, SIDE).contiguous()
     how = {"steps": 8, "cfg_scale": 1.0, "seeds": (1, 2)}
     result = ours(model, studio.engine.prompt_files, Source(latents, selection), **how)
@@ -206,8 +210,7 @@ def test_soft_px_are_held_until_their_turn(models, name):
 def test_more_strength_is_more_change(models, name):
     studio = models(name)
     model = loaded(studio, name)
-    channels = model.components["vae"].config.latent_channels
-    latents = torch.randn((1, channels, SIDE, SIDE), generator=torch.Generator().manual_seed(3))
+    latents = some_latents(model)
     changes = [
         (ours(model, studio.engine.prompt_files, Source(latents), strength=strength, cfg_scale=1.0) - latents)
         .abs()

@@ -3,73 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from pentimento_shared.client import Client
 from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import Pixels, decode_png, encode_png
 from pentimento_shared.png_file import read_png_text
 from pentimento_shared.recipe import PNG_KEY, Recipe
+from tests.server.shell import Shell
 
-ROOT = Path(__file__).parents[2]
 SIZE = Size(96, 64)
-
-
-class Shell:
-    """Runs `pentimento ARGS` as a user would, in a home of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        path = os.pathsep.join(str(ROOT / name) for name in ("backend", "shared"))
-        self.environment = {**os.environ, "PENTIMENTO_HOME": str(home), "PYTHONPATH": path}
-
-    def start(self, arguments: Sequence[object]) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "pentimento", *map(str, arguments)]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=self.environment, stdout=pipe, stderr=pipe, text=True)
-
-    def run(self, *arguments: object, code: int = 0) -> tuple[str, str]:
-        """(stdout, stderr) of a command that ends with `code`."""
-        with self.start(arguments) as process:
-            out, err = process.communicate(timeout=120)
-        assert process.returncode == code, err
-        assert "Traceback" not in err
-        return out, err
-
-    def make(self, *arguments: object) -> list[Path]:
-        """The files that a job wrote."""
-        out, _ = self.run(*arguments, "--model", "tiny", "--json")
-        return [Path(image["file"]) for image in json.loads(out)["images"]]
-
-    def make_again(self, id: str, goal: Path) -> list[Path]:
-        """The files of a job that was fetched once more."""
-        out, _ = self.run("fetch", id, "-o", goal, "--json")
-        return [Path(image["file"]) for image in json.loads(out)["images"]]
-
-    def client(self) -> Client:
-        return Client.discover(self.environment)
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    from tests.models import build_tiny_model
-
-    home = tmp_path_factory.mktemp("home")
-    build_tiny_model(home / "data" / "models" / "tiny")
-    shell = Shell(home)
-    yield shell
-    shell.run("stop")
-    assert not (home / "config" / "server.json").exists()
-    assert shell.run("stop")[0] == "no backend is running\n"
 
 
 @pytest.fixture

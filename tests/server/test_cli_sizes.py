@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +13,7 @@ from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import Pixels, decode_png, encode_png
 from pentimento_shared.png_file import read_png_text
 from pentimento_shared.recipe import PNG_KEY, Recipe
-from tests.models import build_tiny_model
-from tests.server.test_cli_jobs import Shell
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    home = tmp_path_factory.mktemp("home")
-    build_tiny_model(home / "data" / "models" / "tiny")
-    shell = Shell(home)
-    yield shell
-    shell.run("stop")
+from tests.server.shell import Shell
 
 
 def picture(channels: int, depth: int) -> Pixels:

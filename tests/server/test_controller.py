@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +11,9 @@ from pentimento_shared.controller import Controller
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.pixels import decode_png
 from pentimento_shared.settings import Task, Value
-from tests.conftest import StartServer
 from tests.server.canvas import Canvas, Levels, Painted
 from tests.server.driving import (
     EXTENT,
-    controller_of,
     done,
     go,
     order,
@@ -29,20 +26,6 @@ from tests.server.driving import (
     untouched,
 )
 from tests.server.serving import ServerProcess
-
-
-@pytest.fixture(scope="module")
-def home(start_server: StartServer, tiny_model: Path) -> ServerProcess:
-    """A server for this module's quick jobs."""
-    server = start_server(model=tiny_model)
-    server.wait_ready()
-    return server
-
-
-@pytest.fixture(scope="module")
-def controller(home: ServerProcess) -> Controller:
-    return controller_of(home)
-
 
 # img2img
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,8 @@ from PIL import Image
 from pentimento_shared.pixels import Pixels, encode_png
 from pentimento_shared.png_file import read_png_text
 from pentimento_shared.recipe import PNG_KEY, Recipe
-from tests.server.test_cli_jobs import SIZE, Shell, pixels
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    from tests.models import build_tiny_model
-
-    home = tmp_path_factory.mktemp("home")
-    build_tiny_model(home / "data" / "models" / "tiny")
-    shell = Shell(home)
-    yield shell
-    shell.run("stop")
+from tests.server.shell import Shell
+from tests.server.test_cli_jobs import SIZE, pixels
 
 
 @pytest.fixture(scope="module")

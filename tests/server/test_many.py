@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from pentimento_shared.controller import Controller
 from pentimento_shared.settings import SEED_END
-from tests.conftest import StartServer
 from tests.server import pictures
 from tests.server.driving import (
     EXTENT,
-    controller_of,
     done,
     go,
     order,
@@ -27,18 +23,6 @@ from tests.server.driving import (
 from tests.server.serving import ServerProcess
 
 SMALL = {"model": "tiny", "steps": 1, "width": 64, "height": 64}
-
-
-@pytest.fixture(scope="module")
-def home(start_server: StartServer, tiny_model: Path) -> ServerProcess:
-    server = start_server(model=tiny_model)
-    server.wait_ready()
-    return server
-
-
-@pytest.fixture(scope="module")
-def controller(home: ServerProcess) -> Controller:
-    return controller_of(home)
 
 
 # seeds

@@ -38,18 +38,6 @@ from tests.server.serving import ServerProcess
 from tests.server.strangers import Stranger, listening
 
 
-@pytest.fixture(scope="module")
-def home(start_server: StartServer, tiny_model: Path) -> ServerProcess:
-    server = start_server(model=tiny_model)
-    server.wait_ready()
-    return server
-
-
-@pytest.fixture(scope="module")
-def controller(home: ServerProcess) -> Controller:
-    return controller_of(home)
-
-
 @pytest.fixture
 def own_server(start_server: StartServer, tiny_model: Path) -> Iterator[ServerProcess]:
     """A server that a test may stop and kill."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from pentimento_shared.controller import Controller
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.settings import AS_WORKED, MASK_MODES, OUTPAINT_FILLS
-from tests.conftest import StartServer
 from tests.server.canvas import Canvas
 from tests.server.driving import (
     EXTENT,
-    controller_of,
     go,
     order,
     painted,
@@ -24,13 +20,6 @@ from tests.server.driving import (
     soft_selection,
     untouched,
 )
-
-
-@pytest.fixture(scope="module")
-def controller(start_server: StartServer, tiny_model: Path) -> Controller:
-    server = start_server(model=tiny_model)
-    server.wait_ready()
-    return controller_of(server)
 
 
 def test_a_scaled_result_comes_back_at_the_layers_size_unless_asked_otherwise(controller: Controller) -> None:
