@@ -165,3 +165,10 @@ def test_without_tls_only_when_asked_for(start_server: StartServer, tmp_path: Pa
     )
     assert server.get("/jobs").status_code == 200
     assert "without TLS" in server.log()
+
+
+def test_a_second_one_on_its_port_is_told_who_is_there(secure: ServerProcess, tmp_path: Path, own: Identity) -> None:
+    with_tls = ("--tls-cert", str(own.certificate), "--tls-key", str(own.key))
+    for arguments in ((), with_tls):
+        code, message = refused(tmp_path, "--port", str(secure.port), *arguments)
+        assert (code, f"Pentimento 0.1.0 already answers at {secure.url}," in message) == (3, True), message

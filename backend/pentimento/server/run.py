@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pentimento
 from pentimento import start_command
@@ -119,7 +119,8 @@ def _start(options: Options, stack: ExitStack) -> Running:
         guard = Guard.of(options.listen, port, token, options.scheme)
         parts = Services(guard, jobs, hub, blobs, supervisor, ModelLibrary.standard())
         certificate = options.tls_cert and options.tls_cert.absolute()
-        running = Running(_url(options, port), port, os.getpid(), log, certificate, options.warning)
+        url = _url(options.scheme, options.listen, port)
+        running = Running(url, port, os.getpid(), log, certificate, options.warning)
         _announce(running, stack)
     _listen(sock, parts, log, front, stack)
     supervisor.start()
@@ -208,12 +209,11 @@ def _bind(options: Options) -> Iterator[socket.socket]:
 def _cannot_bind(options: Options, error: OSError) -> ServeError:
     place = f"{options.listen}:{options.port}"
     if error.errno == errno.EADDRINUSE:
-        version = _pentimento_at(options)
-        if version is not None:
-            at = _url(options, options.port)
+        other = _pentimento_at(options)
+        if other is not None:
             return ServeError(
-                f"Pentimento {version} already answers at {at}, for another folder. Use that one, or choose "
-                "another port: `serve --port N`.",
+                f"Pentimento {other.version} already answers at {other.url}, for another folder. Use that one, or "
+                "choose another port: `serve --port N`.",
                 EXIT_RUNNING,
             )
         return ServeError(f"Another program uses {place}. Choose another port: `serve --port N` (0: any free one).")
@@ -222,11 +222,35 @@ def _cannot_bind(options: Options, error: OSError) -> ServeError:
     return ServeError(f"The port {place} cannot be opened: {error.strerror}. Choose another: `serve --port N`.")
 
 
-def _pentimento_at(options: Options) -> str | None:
-    """The version of the Pentimento that answers there, None when it is something else."""
-    import http.client
+class _Other(NamedTuple):
+    """A Pentimento that was there first."""
 
-    connection = http.client.HTTPConnection(*_reachable(options.listen, options.port), timeout=_ASK_S)
+    version: str
+    url: str
+
+
+def _pentimento_at(options: Options) -> _Other | None:
+    """The Pentimento that answers there, with TLS or without; None when it is something else."""
+    for scheme in ("http", "https"):
+        version = _version_at(scheme, *_reachable(options.listen, options.port))
+        if version is not None:
+            return _Other(version, _url(scheme, options.listen, options.port))
+    return None
+
+
+def _version_at(scheme: str, host: str, port: int) -> str | None:
+    """The version of the Pentimento that answers so, None when none does."""
+    import http.client
+    import ssl
+
+    # Whose certificate it is does not matter: nothing is told to that program but that it is asked for its name.
+    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=_ASK_S, context=anyone)
+        if scheme == "https"
+        else http.client.HTTPConnection(host, port, timeout=_ASK_S)
+    )
     try:
         connection.request("GET", HEALTH_PATH)
         health = json.loads(connection.getresponse().read(1 << 16))
@@ -242,9 +266,9 @@ def _reachable(listen: str, port: int) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen), port
 
 
-def _url(options: Options, port: int) -> str:
-    host, _ = _reachable(options.listen, port)
-    return f"{options.scheme}://[{host}]:{port}" if ":" in host else f"{options.scheme}://{host}:{port}"
+def _url(scheme: str, listen: str, port: int) -> str:
+    host, _ = _reachable(listen, port)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _announce(running: Running, stack: ExitStack) -> None:
