@@ -12,6 +12,7 @@ import torch
 from accelerate import init_empty_weights
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -104,6 +105,7 @@ def _plain(module: Any, name: str) -> Any:
     ("lacking", "words"),
     [
         ("model.diffusion_model.middle_block.0.in_layers.2.weight", "some tensors of the UNet or the VAE"),
+        ("first_stage_model.decoder.conv_out.bias", "some tensors of the UNet or the VAE"),
         ("cond_stage_model.transformer.text_model.final_layer_norm.bias", r"the text encoder's final_layer_norm\.bias"),
     ],
 )
@@ -132,6 +134,26 @@ def test_a_vae_of_its_own(tmp_path, no_network, names):
     theirs = vae.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in loaded.state_dict().items())
     assert loaded.config["scaling_factor"] == 0.13025
+
+
+def test_a_vae_that_lacks_a_tensor_says_so(tmp_path):
+    tensors = ldm.vae_names(ldm.small_pipeline("sd15").vae)
+    del tensors["decoder.conv_out.bias"]
+    path = tmp_path / "vae.safetensors"
+    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, path)
+    with pytest.raises(IncompleteFile, match="some tensors of the VAE"):
+        load_vae(path, read_header(path), load_config("sd15")["vae"], torch.float32)
+
+
+def test_no_other_failure_is_taken_for_a_tensor_that_is_missing(tmp_path):
+    class Unfinished(StableDiffusionPipeline):
+        def register_modules(self, **modules: Any) -> None:
+            raise NotImplementedError("not on this machine")
+
+    path = ldm.write_single_file(ldm.small_pipeline("sd15"), tmp_path / "small.safetensors")
+    header = read_header(path)
+    with pytest.raises(NotImplementedError, match="not on this machine"):
+        load_pipeline(path, configuration(header, recognise(header)), Unfinished, torch.float32)
 
 
 class Painter:
@@ -173,3 +195,27 @@ def test_a_job_with_another_vae(tmp_path):
     assert painter.paint(model="file").pixels == own.pixels
     with pytest.raises(EngineError, match=r"vae is 'othr'; there is: other\. Did you mean other\?"):
         painter.paint(model="file", vae="othr")
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_a_file_without_a_vae_paints_with_the_one_that_is_chosen(tmp_path, no_network, family):
+    pipeline = ldm.small_pipeline(family)
+    ldm.write_single_file(pipeline, tmp_path / "whole.safetensors")
+    tensors = load_file(tmp_path / "whole.safetensors")
+    rest = {name: tensor for name, tensor in tensors.items() if not name.startswith("first_stage_model.")}
+    save_file(rest, tmp_path / "bare.safetensors", ldm.RESOLUTION)
+    (tmp_path / "vae").mkdir()
+    vae = {name: tensor.contiguous().clone() for name, tensor in ldm.vae_names(pipeline.vae).items()}
+    save_file(vae, tmp_path / "vae" / "soft.safetensors")
+    painter = Painter(tmp_path)
+    assert [info.has_vae for info in painter.engine.library.list()] == [False, True]
+    assert not painter.engine.library.refused()
+    with pytest.raises(
+        EngineError, match=r"The model bare has no VAE of its own\. Choose one as SD VAE: soft\."
+    ) as told:
+        painter.paint(model="bare")
+    assert told.value.field == "vae"
+    whole = painter.paint(model="whole", vae="soft")
+    assert painter.paint(model="bare", vae="soft").pixels == whole.pixels
+    (tmp_path / "bare.pentimento.json").write_text('{"defaults": {"vae": "soft"}}')
+    assert painter.engine.library.get("bare").defaults == {"vae": "soft"}

@@ -54,7 +54,9 @@ def _list(as_json: bool) -> None:
         raise Failure("No model is installed.")
     for info in found:
         width, height = info.native_size
-        what = f"{info.family}, {info.variant}" if info.variant else info.family
+        what = ", ".join(
+            [info.family, *([info.variant] if info.variant else []), *([] if info.has_vae else ["no VAE"])]
+        )
         click.echo(f"{info.id:<20} {info.name} ({what}, made for {width} x {height}): {', '.join(info.tasks)}")
         if info.description:
             click.echo(f"{'':<20} {info.description}")
@@ -94,6 +96,8 @@ def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
     yield "family", f"{info.family}, {info.variant}" if info.variant else info.family
     yield "made for", f"{info.native_size.width} x {info.native_size.height} px"
     yield "tasks", ", ".join(info.tasks)
+    if not info.has_vae:
+        yield "VAE", "none of its own: choose one as SD VAE"
     if info.defaults:
         yield "defaults", ", ".join(f"{name} {value}" for name, value in info.defaults.items())
     half, full = (amount(weight_bytes(info, size)) for size in (2, 4))

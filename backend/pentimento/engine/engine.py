@@ -88,7 +88,7 @@ class Engine:
 
         `vae` is the setting. Raises BrokenModel, OutOfMemory, and EngineError for a VAE that cannot be used.
         """
-        return self._warm.get(info, self.library.vae(vae))
+        return self._warm.get(info, self.library.vae(info, vae))
 
     @property
     def in_memory(self) -> LoadedModel | None:

@@ -13,7 +13,8 @@ from .models import ModelInfo
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The components of a diffusers pipeline by name, shared by all jobs and changed by none.
+    """The components of a diffusers pipeline by name, shared by all jobs and changed by none. "vae" is None where the
+    model has none of its own and none was chosen.
 
     `dtype` is what the denoiser and the text encoders compute in; the VAE has its own. `hash` is the SHA-256 of the
     denoiser's weights (hex). `concepts` are the embeddings that a job's prompts name: a name in lower case -> text

@@ -11,12 +11,13 @@ from typing import Any, Final
 import torch
 
 from .checkpoints import single_file
+from .checkpoints.architecture import Config, load_config
 from .checkpoints.header import HeaderError, read_header
-from .checkpoints.places import PICKLE, PICKLES, ModelFile
+from .checkpoints.places import INDEX_FILE, PICKLE, PICKLES, ModelFile
 from .checkpoints.reading import NoModel, read_checkpoint
 from .families.registry import FAMILIES
 from .loaded import LoadedModel
-from .models import INDEX_FILE, BrokenModel, ModelInfo, read_json
+from .models import BrokenModel, ModelInfo, read_json
 from .offload import offload
 from .request import EngineError
 
@@ -56,8 +57,8 @@ def load(info: ModelInfo, device: torch.device, taking_turns: bool = False) -> L
 def _load_file(info: ModelInfo, file: Path, device: torch.device, taking_turns: bool) -> LoadedModel:
     dtype = _dtype(info, device)
     try:
-        config = read_checkpoint(file).config
-        pipeline = single_file.load_pipeline(file, config, FAMILIES[info.family].pipeline, dtype)
+        checkpoint, maker = read_checkpoint(file), FAMILIES[info.family].pipeline
+        pipeline = single_file.load_pipeline(file, checkpoint.config, maker, dtype, checkpoint.without)
     except NoModel as error:
         raise BrokenModel(info.id, file, error.problem, REMEDY) from error
     except single_file.IncompleteFile as error:
@@ -72,18 +73,24 @@ def load_vae(model: LoadedModel, file: ModelFile) -> Any:
 
     Raises EngineError about the setting `vae` for a file that holds none, or one for other latents.
     """
-    own = model.components["vae"]
+    own = _vae_config(model)
     try:
-        vae: Any = single_file.load_vae(file.path, read_header(file.path), dict(own.config), model.dtype)
+        vae: Any = single_file.load_vae(file.path, read_header(file.path), own, model.dtype)
     except HeaderError as error:
         raise _no_vae(file, error.problem) from error
     except (single_file.IncompleteFile, *UNUSABLE) as error:
         raise _no_vae(file, f"does not hold a VAE that can be used ({error}).") from error
-    ours, theirs = own.config["latent_channels"], vae.config["latent_channels"]
+    ours, theirs = own["latent_channels"], vae.config["latent_channels"]
     if ours != theirs:
         raise _no_vae(file, f"is a VAE of {theirs} latent channels; the model {model.info.id} has {ours}.")
     vae.to(model.device)
     return _spared(vae, model.dtype)
+
+
+def _vae_config(model: LoadedModel) -> Config:
+    """The configuration of the model's own VAE; of one that comes without, what its family's have."""
+    own = model.components["vae"]
+    return load_config(model.info.family)["vae"] if own is None else dict(own.config)
 
 
 def _no_vae(file: ModelFile, problem: str) -> EngineError:
@@ -99,7 +106,8 @@ def _loaded(
     info: ModelInfo, pipeline: Any, digest: str, device: torch.device, dtype: torch.dtype, taking_turns: bool
 ) -> LoadedModel:
     components = dict(pipeline.components)
-    components["vae"] = _spared(components["vae"], dtype)
+    if components["vae"] is not None:
+        components["vae"] = _spared(components["vae"], dtype)
     if taking_turns:
         offload(components, device)
     else:

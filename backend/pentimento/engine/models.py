@@ -55,7 +55,8 @@ class ModelInfo:
     `choices` the values that a choice has here where that is not all of them, `without` the rows that do nothing here.
     `preview` maps latents to RGB (rows: latent channels, then the bias), empty when it is to be measured. `folder` is a
     model's in diffusers' format; a model in a single `file` has only what else lies beside it there. `variant` says how
-    it was distilled ("turbo", "lightning", ...), "" for a model that takes the usual number of steps.
+    it was distilled ("turbo", "lightning", ...), "" for a model that takes the usual number of steps. `has_vae` is
+    False for a file without one, which paints with the VAE that the setting `vae` names.
     """
 
     id: str
@@ -76,6 +77,7 @@ class ModelInfo:
     license: str = ""
     file: Path | None = None
     variant: str = ""
+    has_vae: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, without the preview map; `folder` as text."""
@@ -97,6 +99,7 @@ class ModelInfo:
             "folder": str(self.folder),
             "file": None if self.file is None else str(self.file),
             "variant": self.variant,
+            "has_vae": self.has_vae,
         }
 
     def check(self, settings: Mapping[str, Value]) -> None:
@@ -176,13 +179,24 @@ class ModelLibrary:
                 if file.refused:
                     raise EngineError(f"{field} is {name!r}, but {file.path.name} {file.refused}", field, name)
                 return file
-        known = [file.name for file in files if not file.refused]
-        listed = ", ".join(known) or f"none; put files into models/{field}"
-        raise EngineError(f"{field} is {name!r}; there is: {listed}.{did_you_mean(name, known)}", field, name, listed)
+        listed, near = self._listed(kind, field), did_you_mean(name, [file.name for file in files if not file.refused])
+        raise EngineError(f"{field} is {name!r}; there is: {listed}.{near}", field, name, listed)
 
-    def vae(self, name: str) -> ModelFile | None:
-        """The file of the setting `vae`; None for the model's own. Raises EngineError."""
-        return None if name.lower() == AUTOMATIC_VAE else self.extra("vae", name, "vae")
+    def _listed(self, kind: Kind, field: str) -> str:
+        """The files of a kind that can be used, for a message."""
+        known = [file.name for file in self.folders.files(kind) if not file.refused]
+        return ", ".join(known) or f"none; put files into models/{field}"
+
+    def vae(self, model: ModelInfo, name: str) -> ModelFile | None:
+        """The file of the setting `vae`; None for the model's own. Raises EngineError, also where it has none."""
+        if name.lower() != AUTOMATIC_VAE:
+            return self.extra("vae", name, "vae")
+        if model.has_vae:
+            return None
+        listed = self._listed("vae", "vae")
+        raise EngineError(
+            f"The model {model.id} has no VAE of its own. Choose one as SD VAE: {listed}.", "vae", name, listed
+        )
 
     def _read(self, file: ModelFile) -> ModelInfo | BrokenModel:
         """What is known of a model; a file is read once for as long as it stays as it is."""
@@ -257,7 +271,7 @@ def read_file(path: Path, name: str) -> ModelInfo:
         info = _info(path.parent, facts, {**checkpoint.own, "id": name})
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenModel(name, path, f"has values beside it that are not as expected ({error!r}).", "") from error
-    return replace(info, file=path, variant=checkpoint.variant)
+    return replace(info, file=path, variant=checkpoint.variant, has_vae="vae" not in checkpoint.without)
 
 
 def _config_name(part: str) -> str:

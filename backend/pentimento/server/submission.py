@@ -155,7 +155,7 @@ def _settings(task: Task, document: Mapping[str, Any], library: ModelLibrary) ->
     _check_model(task, model)
     settings = validate(task, values, defaults={**model.defaults, "model": model.id})
     model.check(settings)
-    library.vae(str(settings["vae"]))
+    library.vae(model, str(settings["vae"]))
     return settings
 
 

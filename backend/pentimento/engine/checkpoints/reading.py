@@ -36,13 +36,15 @@ class NoModel(Exception):
 @dataclass(frozen=True)
 class Checkpoint:
     """`config` is `architecture.configuration`. `own` are values as in a folder's pentimento.json. `variant` is "" for
-    a model that takes the usual number of steps."""
+    a model that takes the usual number of steps. `without` are the components that the file lacks and that come from
+    another."""
 
     header: Header
     found: Recognised
     config: Config
     own: Mapping[str, Any]
     variant: str = ""
+    without: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -73,7 +75,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     }
     if variant is not None:
         derived.update(variant.own())
-    return Checkpoint(header, found, config, {**derived, **sidecar}, variant.name if variant else "")
+    without = tuple(part for part in _REPLACED if part not in found.parts)
+    return Checkpoint(header, found, config, {**derived, **sidecar}, variant.name if variant else "", without)
 
 
 def _check_usable(path: Path, found: Recognised) -> None:
@@ -85,12 +88,15 @@ def _check_usable(path: Path, found: Recognised) -> None:
         whole = "Its text encoders and VAE are files of their own"
         name = FAMILY_NAMES[found.family]
         raise NoModel(f"is {found.architecture}. {whole}: get {name} as a folder, `pentimento models pull OWNER/NAME`.")
-    missing = [words for part, words in _PARTS.items() if part not in found.parts]
-    if missing:
-        raise NoModel(f"holds no {' and no '.join(missing)}. Get the version of it that does.")
+    missing = [part for part in _PARTS if part not in found.parts]
+    if any(part not in _REPLACED for part in missing):
+        listed = " and no ".join(_PARTS[part] for part in missing)
+        raise NoModel(f"holds no {listed}. Get the version of it that does.")
 
 
 _PARTS: Final = {"unet": "UNet", "text_encoder": "text encoder", "vae": "VAE"}
+_REPLACED: Final = ("vae",)
+"""Parts that a setting takes from another file."""
 _USE: Final = {
     "lora": "Put it into the folder models/loras and write <lora:{}:1> into the prompt.",
     "embedding": "Put it into the folder models/embeddings and write {} into the prompt.",

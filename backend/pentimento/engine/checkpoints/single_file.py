@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,11 @@ class IncompleteFile(Exception):
     """A file that lacks tensors of the model that it holds; `str()` says which."""
 
 
-def load_pipeline(path: Path, config: Config, pipeline: type[Any], dtype: torch.dtype) -> DiffusionPipeline:
-    """A pipeline of that class from one safetensors file, on the CPU in `dtype`.
+def load_pipeline(
+    path: Path, config: Config, pipeline: type[Any], dtype: torch.dtype, without: Sequence[str] = ()
+) -> DiffusionPipeline:
+    """A pipeline of that class from one safetensors file, on the CPU in `dtype`; components that are in `without` are
+    None.
 
     `config` is `architecture.configuration` of the file. Raises IncompleteFile, and what diffusers raises (ValueError,
     KeyError, RuntimeError, ...) for tensors of other shapes.
@@ -36,13 +40,11 @@ def load_pipeline(path: Path, config: Config, pipeline: type[Any], dtype: torch.
     tokenizers = {name: clip_tokenizer(padding) for name, padding in config["padding"].items()}
     with tempfile.TemporaryDirectory(prefix="pentimento-config-") as folder:
         _write(Path(folder), config, tokenizers)
-        try:
+        given = {**tokenizers, "safety_checker": None, **dict.fromkeys(without)}
+        with _incomplete("the UNet or the VAE"):
             loaded: DiffusionPipeline = pipeline.from_single_file(
-                str(path), config=folder, dtype=dtype, local_files_only=True, safety_checker=None, **tokenizers
+                str(path), config=folder, dtype=dtype, local_files_only=True, **given
             )
-        except NotImplementedError as error:
-            # What diffusers comes to when it converts a tensor that got no data.
-            raise IncompleteFile("some tensors of the UNet or the VAE") from error
     for name, component in loaded.components.items():
         if isinstance(component, torch.nn.Module):
             _check_complete(name, component)
@@ -57,9 +59,10 @@ def load_vae(path: Path, header: Header, base: Config, dtype: torch.dtype) -> Au
     prefix = VAE_PREFIX if any(name.startswith(VAE_PREFIX) for name in header.tensors) else ""
     with tempfile.TemporaryDirectory(prefix="pentimento-config-") as folder:
         _write_json(Path(folder) / "vae" / "config.json", vae_config(header, base, prefix))
-        vae = AutoencoderKL.from_single_file(
-            str(path), config=folder, subfolder="vae", dtype=dtype, local_files_only=True
-        )
+        with _incomplete("the VAE"):
+            vae = AutoencoderKL.from_single_file(
+                str(path), config=folder, subfolder="vae", dtype=dtype, local_files_only=True
+            )
     _check_complete("vae", vae)
     return vae
 
@@ -87,6 +90,18 @@ def _write(folder: Path, config: Config, tokenizers: Mapping[str, Any]) -> None:
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dict(values)), "utf-8")
+
+
+@contextmanager
+def _incomplete(where: str) -> Iterator[None]:
+    """diffusers converts its own modules' tensors before anybody can see which of them got no data."""
+    try:
+        yield
+    except NotImplementedError as error:
+        # torch's error for that, and for whatever else it cannot do.
+        if "meta tensor" not in str(error):
+            raise
+        raise IncompleteFile(f"some tensors of {where}") from error
 
 
 def _check_complete(name: str, module: torch.nn.Module) -> None:
