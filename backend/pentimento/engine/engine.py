@@ -15,6 +15,7 @@ from pentimento_shared.geometry import Size
 from pentimento_shared.settings import AUTOMATIC_VAE
 
 from .arrays import Float
+from .checkpoints.hashes import Hashes
 from .coding import decode_pictures, encode_picture, latent_factor
 from .conditioning import tell
 from .denoise import Source, Step, denoise
@@ -52,14 +53,21 @@ Emit = Callable[[Event], None]
 class Engine:
     """Runs one request at a time. `device` is "auto" (CUDA, else Apple's MPS, else CPU) or a torch device's name.
 
-    `prompt_files` are what prompts may call for by name; without it those in the user's data folder.
+    `prompt_files` are what prompts may call for by name; without it those in the user's data folder. `hashes` knows
+    those of models that were loaded before.
     """
 
-    def __init__(self, library: ModelLibrary, device: str = "auto", prompt_files: PromptFiles | None = None) -> None:
+    def __init__(
+        self,
+        library: ModelLibrary,
+        device: str = "auto",
+        prompt_files: PromptFiles | None = None,
+        hashes: Hashes | None = None,
+    ) -> None:
         self.library = library
         self.prompt_files = prompt_files or PromptFiles.standard()
         self.device = torch.device(_best_device() if device == "auto" else device)
-        self._warm = WarmModels(self.device)
+        self._warm = WarmModels(self.device, hashes=hashes)
         self._preview_maps: WeakKeyDictionary[torch.nn.Module, Map] = WeakKeyDictionary()
         self.digests = Digests()
         self.ran: dict[str, int] = {}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +10,7 @@ import torch
 
 from .checkpoints import single_file
 from .checkpoints.architecture import Config, load_config
+from .checkpoints.hashes import Hashes
 from .checkpoints.header import HeaderError, read_header
 from .checkpoints.places import INDEX_FILE, PICKLE, PICKLES, ModelFile
 from .checkpoints.reading import NoModel, read_checkpoint
@@ -21,20 +20,23 @@ from .models import BrokenModel, ModelInfo, read_json
 from .offload import offload
 from .request import EngineError
 
-HASH_BLOCK: Final = 1 << 22
 UNUSABLE: Final = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError)
 """What diffusers and transformers raise for files that do not fit."""
 REMEDY: Final = "Put the model's original files there again."
 
 
-def load(info: ModelInfo, device: torch.device, taking_turns: bool = False) -> LoadedModel:
+def load(
+    info: ModelInfo, device: torch.device, taking_turns: bool = False, hashes: Hashes | None = None
+) -> LoadedModel:
     """The model of that folder or single file on `device`: float32 on a CPU, half precision elsewhere.
 
-    `taking_turns`: its parts wait in the machine's memory, and each is on the device only while it computes.
+    `taking_turns`: its parts wait in the machine's memory, and each is on the device only while it computes. `hashes`
+    knows the hashes of files that were loaded before.
     Raises BrokenModel for a file that is missing, truncated, a pickle, or of another shape than its configuration.
     """
+    hashes = hashes or Hashes()
     if info.file is not None:
-        return _load_file(info, info.file, device, taking_turns)
+        return _load_file(info, info.file, device, taking_turns, hashes)
     family = FAMILIES[info.family]
     absent = _left_out(info)
     files = {part: check_weights(info, part) for part in family.weights if part not in absent}
@@ -51,10 +53,10 @@ def load(info: ModelInfo, device: torch.device, taking_turns: bool = False) -> L
         )
     except UNUSABLE as error:
         raise BrokenModel(info.id, info.folder, f"does not hold a usable model ({error}).", REMEDY) from error
-    return _loaded(info, pipeline, _sha256(files[family.denoiser]), device, dtype, taking_turns)
+    return _loaded(info, pipeline, hashes.of(files[family.denoiser]), device, dtype, taking_turns)
 
 
-def _load_file(info: ModelInfo, file: Path, device: torch.device, taking_turns: bool) -> LoadedModel:
+def _load_file(info: ModelInfo, file: Path, device: torch.device, taking_turns: bool, hashes: Hashes) -> LoadedModel:
     dtype = _dtype(info, device)
     try:
         checkpoint, maker = read_checkpoint(file), FAMILIES[info.family].pipeline
@@ -65,7 +67,7 @@ def _load_file(info: ModelInfo, file: Path, device: torch.device, taking_turns: 
         raise BrokenModel(info.id, file, f"lacks {error}.", REMEDY) from error
     except UNUSABLE as error:
         raise BrokenModel(info.id, file, f"does not hold a usable model ({error}).", REMEDY) from error
-    return _loaded(info, pipeline, _sha256([file]), device, dtype, taking_turns)
+    return _loaded(info, pipeline, hashes.of([file]), device, dtype, taking_turns)
 
 
 def load_vae(model: LoadedModel, file: ModelFile) -> Any:
@@ -171,13 +173,3 @@ def _files(info: ModelInfo, folder: Path, name: str) -> tuple[Path, ...]:
         if not (folder / shard).is_file():
             raise BrokenModel(info.id, folder / shard, f"is missing from {folder}.", REMEDY)
     return tuple(folder / shard for shard in names)
-
-
-def _sha256(files: Sequence[Path]) -> str:
-    """Of all files one after the other."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(HASH_BLOCK):
-                digest.update(block)
-    return digest.hexdigest()

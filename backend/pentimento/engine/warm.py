@@ -10,6 +10,7 @@ from typing import Any, Final
 import psutil
 import torch
 
+from .checkpoints.hashes import Hashes
 from .checkpoints.places import ModelFile
 from .footprint import too_little, weight_bytes
 from .loaded import LoadedModel
@@ -31,11 +32,15 @@ class _Entry:
 class WarmModels:
     """Loads models and keeps them. One that does not fit makes those go that were not used for longest.
 
-    `free` says how many bytes the device has left; without it the device is asked.
+    `free` says how many bytes the device has left; without it the device is asked. `hashes` knows those of files that
+    were loaded before.
     """
 
-    def __init__(self, device: torch.device, free: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, device: torch.device, free: Callable[[], int] | None = None, hashes: Hashes | None = None
+    ) -> None:
         self._device = device
+        self._hashes = hashes or Hashes()
         self._free = free or (lambda: free_memory(device))
         self._entries: list[_Entry] = []
         self._last: LoadedModel | None = None
@@ -83,11 +88,11 @@ class WarmModels:
             free_unused()
         if (self._turns or self._free() < needed) and self._turns_possible(needed):
             self._turns = False
-            return _Entry(load(info, self._device, taking_turns=True))
+            return _Entry(load(info, self._device, taking_turns=True, hashes=self._hashes))
         if self._free() < needed:
             what = "memory" if self._device.type == "cpu" else f"the memory of the device {self._device}"
             raise too_little(info, needed, self._free(), what)
-        return _Entry(load(info, self._device))
+        return _Entry(load(info, self._device, hashes=self._hashes))
 
     def take_turns(self) -> bool:
         """Lets the parts of the model that is loaded next take turns on the device. False where that is no help."""

@@ -82,10 +82,12 @@ def main() -> int:
 def _engine(channel: Channel) -> Engine | None:
     """The engine, after the server was told that it is ready; None after it was told why it is not."""
     try:
+        from pentimento.engine.checkpoints.hashes import Hashes
         from pentimento.engine.engine import Engine
         from pentimento.engine.models import ModelLibrary
 
-        engine = Engine(ModelLibrary.standard(), os.environ.get("PENTIMENTO_DEVICE", "auto"))
+        device = os.environ.get("PENTIMENTO_DEVICE", "auto")
+        engine = Engine(ModelLibrary.standard(), device, hashes=Hashes.standard())
         channel.send(protocol.Ready(str(engine.device), _versions()))
         return engine
     except Exception as error:  # noqa: BLE001 - whatever an installation can get wrong
