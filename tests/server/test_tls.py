@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import ssl
+import struct
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +18,12 @@ import pytest
 import trustme
 
 from pentimento.background import connect
+from pentimento.server.tls import PlainEnd, TlsFront, context_of
 from pentimento_shared.client import BackendUnreachable, Client
 from pentimento_shared.pinned import trust_only
 from tests.conftest import StartServer
 from tests.server.pictures import noise
-from tests.server.serving import ServerProcess
+from tests.server.serving import PATIENCE_S, ServerProcess
 from tests.server.test_start import refused
 
 TOKEN = "a token for all machines"
@@ -172,3 +177,57 @@ def test_a_second_one_on_its_port_is_told_who_is_there(secure: ServerProcess, tm
     for arguments in ((), with_tls):
         code, message = refused(tmp_path, "--port", str(secure.port), *arguments)
         assert (code, f"Pentimento 0.1.0 already answers at {secure.url}," in message) == (3, True), message
+
+
+WHOLE = 100_000
+"""Bytes that the pair of sockets inside the server takes at once, and two sockets with small buffers do not."""
+
+
+@contextlib.contextmanager
+def answering(own: Identity) -> Iterator[tuple[ssl.SSLSocket, PlainEnd, threading.Event]]:
+    """A client and the server's end of its connection, into which an answer of WHOLE bytes was written; and whether
+    these are said to have left."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    front, told = TlsFront(context_of(own.certificate, own.key)), threading.Event()
+    with contextlib.closing(front), socket.socket() as listening, socket.socket() as client:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.settimeout(PATIENCE_S)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        client.connect(listening.getsockname())
+        with front.adopt(listening.accept()[0]) as near, context.wrap_socket(client) as encrypted:
+            near.settimeout(PATIENCE_S)
+            encrypted.sendall(b"?")
+            assert near.recv(1) == b"?"
+            assert near.send(bytes(WHOLE)) == WHOLE
+            front.when_sent(near, told.set)
+            yield encrypted, near, told
+
+
+def read(client: ssl.SSLSocket, count: int) -> None:
+    while count > 0:
+        count -= len(client.recv(count))
+
+
+@pytest.mark.parametrize("count", [0, 1, WHOLE // 4])
+def test_an_answer_cut_off_has_not_left(own: Identity, count: int) -> None:
+    with answering(own) as (client, near, told):
+        read(client, count)
+        client.close()
+        with contextlib.suppress(ConnectionError):
+            assert near.recv(1) == b"", "the front has parted from the client"
+        assert not told.is_set()
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_an_answer_that_was_read_has_left(own: Identity, closing: bool) -> None:
+    with answering(own) as (client, near, told):
+        if closing:
+            near.close()
+        read(client, WHOLE)
+        assert told.wait(PATIENCE_S)
+        if closing:
+            assert client.recv(1) == b""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver, FixedStreamReceiver
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 from pentimento.jobs.problem import Problem
@@ -41,6 +42,11 @@ _MAX_CONTROL_LINE: Final = 1 << 10
 _MAX_TRAILER: Final = 8 << 10
 """Bytes of a chunk's first line and of what follows the last chunk. waitress itself sets no limit, and searches all of
 it again with every piece that comes: a line that never ends would stop the server for everybody."""
+
+
+WHEN_SENT: Final = "pentimento.when_sent"
+"""In a request's environ: a function that has another one called when all that was written so far has left for the
+client; behind TLS later than it was written."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def serve_on(
         clear_untrusted_proxy_headers=True,
         url_scheme="https" if front else "http",
     )
-    return _Server(app, sock, settings, _channel(guard, gate), gate=gate, front=front, patience=patience)
+    return _Server(app, sock, settings, _channel(guard, gate, front), gate=gate, front=front, patience=patience)
 
 
 class _Server(TcpWSGIServer):
@@ -148,8 +154,16 @@ class _Server(TcpWSGIServer):
         return age > patience.body_s and parser.taken < patience.body_rate * age
 
 
-def _channel(guard: Guard, gate: Gate) -> type[HTTPChannel]:
+def _channel(guard: Guard, gate: Gate, front: TlsFront | None) -> type[HTTPChannel]:
+    class Task(WSGITask):
+        def get_environment(self) -> dict[str, Any]:
+            environ: dict[str, Any] = super().get_environment()
+            channel: Any = self.channel  # its stub knows no other sockets than the system's
+            environ[WHEN_SENT] = partial(front.when_sent, channel.socket) if front else _now
+            return environ
+
     class Channel(HTTPChannel):
+        task_class = Task
         error_task_class = _ProblemTask
 
         def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Adjustments, map: Any = None) -> None:
@@ -158,6 +172,10 @@ def _channel(guard: Guard, gate: Gate) -> type[HTTPChannel]:
             super().__init__(server, sock, addr, adj, map)
 
     return Channel
+
+
+def _now(told: Callable[[], None]) -> None:
+    told()
 
 
 class _Parser(HTTPRequestParser):

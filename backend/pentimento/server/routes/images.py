@@ -18,6 +18,7 @@ from pentimento_shared.recipe import INFOTEXT_KEY, PNG_KEY, Recipe, RecipeError
 
 from ..problems import refuse
 from ..services import Services, services
+from ..transport import WHEN_SENT
 from .jobs import known, unknown_job
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def image(job_id: str, k: int) -> Response:
         data = _render(parts, view, record, kind)
     except FileNotFoundError as error:
         raise unknown_job(job_id) from error
-    delivery = _Delivery(data, lambda: parts.jobs.fetched(job_id, k))
+    when_sent = request.environ[WHEN_SENT]
+    delivery = _Delivery(data, lambda: when_sent(lambda: _count(parts, job_id, k)))
     response = Response(
         request.environ["wsgi.file_wrapper"](delivery), content_type="image/png", direct_passthrough=True
     )
@@ -107,27 +109,29 @@ def _texts(recipe: Mapping[str, Any]) -> dict[str, str]:
 
 
 class _Delivery(io.BytesIO):
-    """A picture on its way; `arrived` is called when it is closed after its last byte.
+    """A picture on its way; `written` is called when it is closed after its last byte.
 
     As a file it is read only as fast as the connection takes it, and closed when that breaks. What an app yields
     instead is all taken at once and waits in the server, whether the client is there or not.
     """
 
-    def __init__(self, data: bytes, arrived: Callable[[], None]) -> None:
+    def __init__(self, data: bytes, written: Callable[[], None]) -> None:
         super().__init__(data)
-        self._end, self._arrived = len(data), arrived
+        self._end, self._written = len(data), written
 
     def close(self) -> None:
         if not self.closed and self.tell() == self._end:
-            self._tell()
+            self._written()
         super().close()
 
-    def _tell(self) -> None:
-        try:
-            self._arrived()
-        except DiskFull as error:
-            # The client has its picture; that it is kept for longer than needed is the lesser harm.
-            _log.warning("%s The picture counts as not fetched.", error)
+
+def _count(parts: Services, job_id: str, k: int) -> None:
+    """Has a picture count as fetched."""
+    try:
+        parts.jobs.fetched(job_id, k)
+    except DiskFull as error:
+        # The client has its picture; that it is kept for longer than needed is the lesser harm.
+        _log.warning("%s The picture counts as not fetched.", error)
 
 
 def _conditional(response: Response, etag: str) -> Response:
