@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from pentimento.engine.engine import Engine
 from pentimento.engine.extras.deltas import Misfit, delta
 from pentimento.engine.extras.files import ExtraFiles, Lora
 from pentimento.engine.extras.patching import fit
@@ -88,7 +89,7 @@ def painted(studio, prompt: str, **settings: object):
 def patched(studio, model, *calls: Lora) -> dict[str, torch.Tensor]:
     with fit(model, calls).over() as lay:
         lay()
-        return {name: weight(model, name).detach().clone() for name in (QUERY, CONV, WORDS)}
+    return {name: weight(model, name).detach().clone() for name in (QUERY, CONV, WORDS)}
 
 
 def test_a_weight_becomes_what_the_paper_says(studio, model, loras):
@@ -103,7 +104,8 @@ def test_a_weight_becomes_what_the_paper_says(studio, model, loras):
         dense = torch.einsum("or,r...->o...", up.flatten(1), down)
         assert torch.allclose(after[name], before[name] + share * (2.0 / 4) * dense, atol=1e-6)
         assert not torch.equal(after[name], before[name])
-        assert torch.equal(weight(model, name), before[name])
+    none = patched(studio, model)
+    assert all(torch.equal(none[name], before[name]) for name in before)
 
 
 def test_nothing_of_a_lora_stays(studio, loras):
@@ -129,6 +131,101 @@ def test_nothing_of_a_lora_stays_when_the_job_is_cancelled_while_it_is_laid_over
         studio.events("txt2img", prompt="a <lora:detail:1>", cancelled=half_way, **SIZE)
     assert changed[-1] in ((True, False), (False, True))
     assert all(torch.equal(part, before[name]) for name, part in model.components["unet"].state_dict().items())
+
+
+def own_weights(model) -> dict[str, torch.Tensor]:
+    """All weights that a LoRA may change, as they are now."""
+    return {f"{part}.{k}": v.clone() for part in PARTS for k, v in model.components[part].state_dict().items()}
+
+
+def same(model, weights: Tensors) -> bool:
+    return all(torch.equal(part, weights[name]) for name, part in own_weights(model).items())
+
+
+def anew(studio, prompt: str):
+    """The picture of an engine that has painted nothing before."""
+    fresh = Engine(studio.engine.library, device="cpu", prompt_files=studio.engine.prompt_files)
+    return painted(type(studio)(fresh), prompt)
+
+
+def test_the_same_loras_stay_for_the_next_job_and_paint_as_if_laid_anew(studio, model, loras):
+    loras("one", kohya())
+    loras("other", kohya(10, rank=2))
+    own, info = own_weights(model), model.info
+    prompt = "a <lora:one:0.7> <lora:other:-0.4>"
+    first = painted(studio, prompt)
+    left = studio.engine.as_left(info)
+    laid, places = own_weights(left), [weight(left, name).data_ptr() for name in (QUERY, CONV, WORDS)]
+    assert not same(left, own)
+    assert painted(studio, prompt) == first == anew(studio, prompt)
+    assert [weight(left, name).data_ptr() for name in (QUERY, CONV, WORDS)] == places, "nothing was laid again"
+    assert same(left, laid)
+    assert painted(studio, "a ") == anew(studio, "a ")
+    assert same(studio.engine.as_left(info), own)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "a <lora:one:0.5>",
+        "a <lora:one:0.7:0.6>",
+        "a <lora:one:0.7><lora:one:0.7>",
+        "a <lora:other:0.7>",
+        "a <lora:one:0.7> <lora:other:0.7>",
+        "a <lora:other:0.7> <lora:one:0.7>",
+    ],
+)
+def test_other_loras_take_the_place_of_those_before(studio, loras, after):
+    loras("one", kohya())
+    loras("other", kohya(10, rank=2))
+    first = painted(studio, "a <lora:one:0.7>")
+    assert painted(studio, after) == anew(studio, after) != first
+    assert painted(studio, "a <lora:one:0.7>") == first
+
+
+def test_a_lora_that_was_changed_meanwhile_is_laid_anew(studio, loras):
+    path = loras("one", kohya())
+    first = painted(studio, "a <lora:one:1>")
+    save_file(kohya(30), path)
+    assert painted(studio, "a <lora:one:1>") == anew(studio, "a <lora:one:1>") != first
+
+
+def test_nothing_of_either_stays_when_one_cannot_take_the_place_of_the_other(studio, model, loras):
+    """The file goes away after it was looked at."""
+    loras("one", kohya())
+    path = loras("other", kohya(10, rank=2))
+    own = own_weights(model)
+    patched(studio, model, called(studio, "one"))
+    patch = fit(model, [called(studio, "one"), called(studio, "other")])
+    data = path.read_bytes()
+    path.unlink()
+    with pytest.raises(EngineError, match=r"The LoRA other cannot be read"), patch.over() as lay:
+        lay()
+    assert same(model, own)
+    path.write_bytes(data)
+    with patch.over() as lay:
+        lay()
+    again = own_weights(model)
+    model.overlay.take_off()
+    assert same(model, own)
+    patched(studio, model, called(studio, "one"), called(studio, "other"))
+    assert same(model, again)
+
+
+def test_a_job_stopped_between_two_loras_leaves_the_models_own_weights(studio, model, loras):
+    loras("one", kohya())
+    loras("other", kohya(10))
+    own = own_weights(model)
+    first = painted(studio, "a <lora:one:1>")
+    laid = own_weights(studio.engine.as_left(model.info))
+
+    def exchanging() -> bool:
+        return not same(model, laid)
+
+    with pytest.raises(Cancelled):
+        studio.events("txt2img", prompt="a <lora:other:1>", cancelled=exchanging, **SIZE)
+    assert same(model, own)
+    assert painted(studio, "a <lora:one:1>") == first
 
 
 def same_layouts() -> Iterator[tuple[str, dict[str, torch.Tensor], dict[str, str]]]:

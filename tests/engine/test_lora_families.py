@@ -91,6 +91,7 @@ def test_each_weight_gets_its_rows(name, places, tmp_path):
         for (part, module), rows in wanted.items():
             after = model.components[part].get_submodule(module).weight
             assert torch.allclose(after - before[part][f"{module}.weight"], rows, atol=1e-5), module
+    model.overlay.take_off()
     for part, module in parts.items():
         assert all(torch.equal(value, before[part][key]) for key, value in module.state_dict().items())
 

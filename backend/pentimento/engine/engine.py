@@ -96,6 +96,12 @@ class Engine:
 
         `vae` is the setting. Raises BrokenModel, OutOfMemory, and EngineError for a VAE that cannot be used.
         """
+        model = self.as_left(info, vae)
+        model.overlay.take_off()
+        return model
+
+    def as_left(self, info: ModelInfo, vae: str = AUTOMATIC_VAE) -> LoadedModel:
+        """`model` with what the last job has laid over its weights."""
         return self._warm.get(info, self.library.vae(info, vae))
 
     @property
@@ -169,7 +175,7 @@ class _Run:
             return [self._made(unchanged(job, index)) for index in job.pictures][-1]
         self._stage(Progress("load", 0.0))
         self._tell_of_enlarging()
-        model = self._thrift.do("load", lambda: self._engine.model(job.info, str(job.request.settings["vae"])))
+        model = self._thrift.do("load", lambda: self._engine.as_left(job.info, str(job.request.settings["vae"])))
         self._thrift.do("load", lambda: self._engine.preview_map(model))
         model = replace(model, concepts=read_concepts(model, job.embeddings))
         self._stage(Progress("encode", LOADED))

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .extras.overlay import Overlay
 from .models import ModelInfo
 
 
@@ -18,7 +19,7 @@ class LoadedModel:
 
     `dtype` is what the denoiser and the text encoders compute in; the VAE has its own. `hash` is the SHA-256 of the
     denoiser's weights (hex). `concepts` are the embeddings that a job's prompts name: a name in lower case -> text
-    encoder -> vectors [n, width].
+    encoder -> vectors [n, width]. `overlay` has what LoRA files have changed in the weights, and their originals.
     """
 
     info: ModelInfo
@@ -27,3 +28,4 @@ class LoadedModel:
     device: torch.device
     dtype: torch.dtype
     concepts: Mapping[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)
+    overlay: Overlay = field(default_factory=Overlay)

@@ -1,8 +1,4 @@
-"""LoRA files laid over a loaded model for as long as a picture needs them.
-
-The weights themselves are exchanged, which costs nothing per step, and the originals are kept and put back: to the last
-bit, which adding and subtracting again would not do.
-"""
+"""LoRA files laid over a loaded model for as long as its pictures need them."""
 
 from __future__ import annotations
 
@@ -23,52 +19,50 @@ from .deltas import Misfit, delta
 from .files import Lora
 from .keys import DENOISER, ENCODERS, parse_key, weight_names
 from .lora_files import adapter_alpha
+from .overlay import Changes, Overlay
 
 _UNDERSTOOD: Final = "LoRA, LoCon, LoHa, LoKr and DoRA can be used."
-
-Changes = Iterator[tuple[torch.nn.Parameter, torch.Tensor]]
-"""Weights, each with what is added to it, in float32; whoever takes it may change it."""
 
 
 @dataclass(frozen=True)
 class Patch:
-    """LoRA files that fit a model, each weight's share found. Nothing of them is in memory yet."""
+    """LoRA files that fit a model, each weight's share found. Nothing of them is in memory yet.
+
+    `what` tells one set of files and weights from another, and a file from the same one changed.
+    """
 
     layers: tuple[_Layer, ...]
+    what: tuple[object, ...]
+    overlay: Overlay
 
     @contextmanager
     def over(self) -> Iterator[Callable[[], None]]:
-        """Gives a function that lays the files over the model. At the end its weights are the very same as before.
+        """Gives a function that lays the files over the model, in the place of those that lay there before.
 
-        Each weight becomes W + sum(w * delta), summed in float32 in the order of the calls. The function may be called
-        again after it has failed on its way; it raises EngineError for a file that cannot be read.
+        Each weight becomes W + sum(w * delta), summed in float32 in the order of the calls, and stays so until others
+        are laid over the model, or none are. The function may be called again after it has failed on its way; it raises
+        EngineError for a file that cannot be read. If it has not come to its end, the model's weights are its own.
         """
-        kept: dict[torch.nn.Parameter, torch.Tensor] = {}
-
-        def lay() -> None:
-            _put_back(kept)
-            for weight, change in _sums([layer for layer in self.layers if layer.share]):
-                # The originals wait in main memory: a small graphics card could not hold both.
-                kept[weight] = weight.data.to("cpu")
-                weight.data = change.add_(weight.data).to(weight.dtype)
-
         try:
-            yield lay
+            yield lambda: self.overlay.lay(self.what, lambda: _sums([layer for layer in self.layers if layer.share]))
         finally:
-            _put_back(kept)
-
-
-def _put_back(kept: dict[torch.nn.Parameter, torch.Tensor]) -> None:
-    for weight in tuple(kept):
-        weight.data = kept[weight].to(weight.device)
-        # Only now: a cancel may come between any two operations, and what is left is put back after it.
-        del kept[weight]
+            self.overlay.mend()
 
 
 def fit(model: LoadedModel, loras: Sequence[Lora]) -> Patch:
     """How those LoRA files change that model, from their headers. Raises EngineError for one that does not fit."""
     names = _Names(model)
-    return Patch(tuple(layer for lora in loras for layer in _layers(names, lora)))
+    # Before the files are read: one that is changed meanwhile is not taken for what it was.
+    what = tuple(_identity(lora) for lora in loras)
+    return Patch(tuple(layer for lora in loras for layer in _layers(names, lora)), what, model.overlay)
+
+
+def _identity(lora: Lora) -> tuple[object, ...]:
+    try:
+        state = lora.file.path.stat()
+    except OSError as error:
+        raise _refusal(lora, f"cannot be read ({error.strerror}).") from error
+    return lora.file.path, state.st_size, state.st_mtime_ns, lora.encoder, lora.denoiser
 
 
 @dataclass(frozen=True)
