@@ -137,10 +137,15 @@ def locks(root: Path, extras: Sequence[str]) -> List[Path]:
     return [root / "requirements.lock", *(root / f"requirements-{extra}.lock" for extra in extras)]
 
 
+def alone(root: Path) -> Path:
+    """The lock of those packages that come without what they ask for."""
+    return root / "requirements-alone.lock"
+
+
 def fingerprint(root: Path, extras: Sequence[str]) -> str:
     """One hash over all that decides what has to be in .venv, the place of the project included."""
     digest = hashlib.sha256(os.fsencode(str(root)))
-    for path in [*locks(root, extras), root / "pyproject.toml"]:
+    for path in [*locks(root, extras), alone(root), root / "pyproject.toml"]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -458,7 +463,7 @@ def install(interpreter: Interpreter, extras: Sequence[str], display: Display) -
     compile_all(site_packages)
     # setuptools is among the pins, so the project builds without a second trip to the network.
     display.status("installing pentimento itself")
-    run_pip(VENV, ["--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+    run_pip(VENV, ["--no-deps", "--no-build-isolation", "-r", str(alone(ROOT)), "-e", str(ROOT)])
     write_stamp(ROOT, VENV, extras)
     display.line(f"installed in {display.elapsed}")
 

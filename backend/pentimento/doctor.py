@@ -32,6 +32,7 @@ LIBRARIES: Final = (
     "diffusers",
     "transformers",
     "safetensors",
+    "spandrel",
     "numpy",
     "pillow",
     "flask",

@@ -15,7 +15,13 @@ import pytest
 import launch
 
 ROOT = Path(launch.__file__).parent
-PROJECT_FILES = ("launch.py", "pyproject.toml", "requirements.lock", "requirements-test.lock")
+PROJECT_FILES = (
+    "launch.py",
+    "pyproject.toml",
+    "requirements.lock",
+    "requirements-alone.lock",
+    "requirements-test.lock",
+)
 
 
 def python(version: tuple[int, int], name: str = "/usr/bin/python", has_venv: bool = True) -> launch.Interpreter:
@@ -100,7 +106,7 @@ def test_a_venv_with_the_test_extra_is_ready_without_it_too(project: Path, venv:
     assert launch.is_ready(project, venv, [])
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-alone.lock", "pyproject.toml"])
 def test_another_lock_or_project_file_is_installed_anew(project: Path, venv: Path, name: str) -> None:
     (project / name).write_text("numpy==1\n", "utf-8")
     assert not launch.is_ready(project, venv, [])
@@ -222,7 +228,7 @@ def test_every_package_that_the_project_asks_for_is_pinned() -> None:
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    pins = pins_of("requirements.lock")
+    pins = pins_of("requirements.lock") | pins_of("requirements-alone.lock")
     test_pins = pins_of("requirements-test.lock")
     for text in project["dependencies"]:
         wanted = Requirement(text)
