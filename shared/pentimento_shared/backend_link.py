@@ -146,6 +146,9 @@ class BackendLink:
             models = tuple(client.models())
             if models != self._models:
                 self._rows = dict.fromkeys(self._rows)
+            # The files that a setting may name come and go as well.
+            for model in [model for model, rows in self._rows.items() if rows is not None]:
+                self._rows[model] = _rows(client, model)
             self._models, self._styles = models, _styles(client)
             self._models_of = client.url, time.monotonic()
         for model in [model for model, rows in self._rows.items() if rows is None]:

@@ -44,6 +44,8 @@ CURVES: Final = (LINEAR, AGGRESSIVE, LAZY)
 RESIZE_MODES: Final = ("Just resize", "Crop and resize", "Resize and fill")
 AS_THE_SOURCE, AS_WORKED = "as the source", "as worked"
 LANCZOS: Final = "Lanczos"
+UPSCALE_WORDS: Final = (LANCZOS, "off")
+"""The values of `upscale_first` that name no upscaler."""
 MASK_MODES: Final = ("Inpaint masked", "Inpaint not masked")
 MASKED_CONTENTS: Final = ("original", "fill", "latent noise", "latent nothing")
 OUTPAINT_FILLS: Final = ("edge", "blur", "noise")
@@ -55,9 +57,9 @@ class Setting:
 
     `kind` says which widget and which JSON type: *text* is multi-line, *string* one line. `minimum` and `maximum` are
     inclusive. `step` is what a spin box moves by; values between steps are valid. `choices` are all values of a
-    *choice*; of an *integer* they are words that may stand in the place of a number. `aliases` are (other programs'
-    word in lower case, ours). `advanced` rows go into the fold. An editor shows no widget for a `hidden` row: it
-    has the value from the document, or from the recipe of what is made again.
+    *choice*; of an *integer* they are words that may stand in the place of a number, of a *string* in that of a name.
+    `aliases` are (other programs' word in lower case, ours). `advanced` rows go into the fold. An editor shows no
+    widget for a `hidden` row: it has the value from the document, or from the recipe of what is made again.
     """
 
     name: str
@@ -80,7 +82,8 @@ class Setting:
     def allowed(self) -> str:
         """The values that `check` takes, as words for an error message: "a number from 0 to 1"."""
         if self.kind in ("text", "string"):
-            return "text" if self.maximum is None else f"text of at most {self.maximum:g} characters"
+            words = "".join(f"{word}, or " for word in self.choices)
+            return f"{words}text" if self.maximum is None else f"{words}text of at most {self.maximum:g} characters"
         if self.kind == "boolean":
             return "true or false"
         if self.kind == "choice":
@@ -97,7 +100,8 @@ class Setting:
         """
         if self.kind in ("text", "string"):
             if isinstance(value, str) and (self.maximum is None or len(value) <= self.maximum):
-                return value
+                word = dict(self.aliases).get(value.strip().lower(), value)
+                return called(word, self.choices) or value
         elif self.kind == "boolean":
             if isinstance(value, bool):
                 return value
@@ -444,12 +448,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         name="upscale_first",
         label="Enlarge small sources first",
-        help="With what a picture, or a part of one, that is smaller than the model's native size is enlarged to it;"
-        " off works on it as it is.",
-        kind="choice",
+        help="With what a picture, or a part of one, that is smaller than the model's native size is enlarged to it:"
+        " Lanczos, or the name of an upscaler in models/upscalers; off works on it as it is.",
+        kind="string",
         default=LANCZOS,
         group="size",
-        choices=(LANCZOS, "off"),
+        maximum=200,
+        choices=UPSCALE_WORDS,
+        aliases=(("none", "off"),),
         tasks=SOURCE_TASKS,
     ),
     Setting(
@@ -647,7 +653,8 @@ def _property(row: Setting) -> dict[str, object]:
     about: dict[str, object] = {"title": row.label, "description": row.help, "default": row.default}
     if row.kind in ("text", "string"):
         limit = {} if row.maximum is None else {"maxLength": int(row.maximum)}
-        return {**about, "type": "string", **limit}
+        examples = {"examples": list(row.choices)} if row.choices else {}
+        return {**about, "type": "string", **limit, **examples}
     if row.kind == "boolean":
         return {**about, "type": "boolean"}
     if row.kind == "choice":

@@ -219,7 +219,7 @@ def example(row: Setting) -> str:
     """Values of an axis as they may be written, to show where there are none yet."""
     if row.kind == "boolean":
         return "yes, no"
-    if row.kind == "choice" and row.choices:
+    if row.kind in ("choice", "string") and row.choices:
         return ", ".join(row.choices[:3])
     if row.name in ("seed", "variation_seed"):
         return "1, 2, 3 or 1-5"

@@ -64,6 +64,7 @@ def test_the_parts_of_a_checkpoint(tmp_path):
         ({"control_model.input_hint_block.0.weight": (16, 3, 3, 3)}, "controlnet", ""),
         ({"text_model.encoder.layers.0.self_attn.q_proj.weight": (768, 768)}, "text_encoder", ""),
         ({"model.0.weight": (64, 3, 3, 3), "model.1.sub.0.RDB1.conv1.0.weight": (32, 64, 3, 3)}, "upscaler", ""),
+        ({"body.0.weight": (64, 3, 3, 3), "body.1.weight": (64,)}, "upscaler", ""),
     ],
 )
 def test_other_kinds(tmp_path, shapes, kind, family):

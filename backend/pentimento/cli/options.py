@@ -85,7 +85,7 @@ def _option(row: Setting) -> Callable[[_F], _F]:
 
 
 def _help(row: Setting) -> str:
-    if row.kind in ("text", "string", "boolean"):
+    if row.kind in ("text", "string", "boolean") and not row.choices:
         return row.help
     default = f"{row.default:g}" if isinstance(row.default, float) else row.default
     return f"{row.help} [{row.allowed}; default: {default}, or the model's]"

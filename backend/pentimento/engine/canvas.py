@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -58,15 +58,16 @@ class Canvas:
 
     def rgb(self) -> Float:
         """The crop in its framing as [h, w, 3] in 0..1, transparent px filled."""
-        return framed(self._filled(), self.framing)
+        return framed(self.crop(), self.framing)
 
-    def start(self, content: str) -> Float:
-        """As `rgb`, with what is under the selection replaced where the masked content says so."""
-        mask = self.mask_crop()
+    def crop(self, content: str = "") -> Float:
+        """The crop itself as [h, w, 3] in 0..1: transparent px filled, and what is under the selection where the masked
+        content says so."""
+        filled, mask = self._filled(), self.mask_crop()
         if content != FILL or mask is None or self.source is None:
-            return self.rgb()
+            return filled
         _, alpha = split_alpha(self.source)
-        return masked_fill(self._filled(), alpha, mask.astype(np.float32) / np.float32(255))
+        return masked_fill(filled, alpha, mask.astype(np.float32) / np.float32(255))
 
     def mask_crop(self) -> Mask | None:
         """The final selection over the crop."""
@@ -74,12 +75,12 @@ class Canvas:
             return None
         return self.mask[self.context.y : self.context.bottom, self.context.x : self.context.right]
 
-    def unchanged(self) -> Pixels:
-        """The source as a result: its own levels, unless it is brought to another size."""
+    def unchanged(self, resized: Callable[[], Float]) -> Pixels:
+        """The source as a result: its own levels, or `resized()` [h, w, 3] where the framing is of another size."""
         if self.source is None:
             raise ValueError("a canvas without a source has no pixels")
         if self.size != self.context.size:
-            return self.delivered(self.rgb())
+            return self.delivered(resized())
         return to_pixels(to_array(self.source)[..., : self.colour_channels])
 
     def delivered(self, picture: Float) -> Pixels:

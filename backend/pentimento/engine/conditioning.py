@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -19,18 +19,25 @@ from .families.info import INPAINTING_CHANNELS
 from .families.registry import family_of
 from .loaded import LoadedModel
 from .masks import latent_selection
-from .resample import mask_to_work, to_work
+from .resample import mask_to_work
 
 GREY: Final = np.float32(0.5)
 """What an inpainting model was trained to see in the place of what it shall paint."""
 
 
-def tell(model: LoadedModel, settings: Mapping[str, Value], canvas: Canvas, layout: Layout, blank: bool) -> Told:
-    """What the model is told of that job. With `blank` nothing of the source may reach it: text to image."""
+def tell(
+    model: LoadedModel,
+    settings: Mapping[str, Value],
+    canvas: Canvas,
+    layout: Layout,
+    shown: Callable[[], Float] | None,
+) -> Told:
+    """What the model is told of that job. `shown()` is the source as work picture [H, W, 3]; without it nothing of the
+    source may reach the model: text to image."""
     seen = None
     if is_inpainting(model):
         weight = float(settings.get("inpainting_mask_weight", 1.0))
-        seen = _blank(model, layout) if blank or canvas.source is None else _masked(model, canvas, layout, weight)
+        seen = _blank(model, layout) if shown is None else _masked(model, shown(), canvas, layout, weight)
     return Told(layout.work, float(settings["cfg_scale"]), float(settings["distilled_cfg_scale"]), seen)
 
 
@@ -40,12 +47,12 @@ def is_inpainting(model: LoadedModel) -> bool:
     return denoiser.config.in_channels == INPAINTING_CHANNELS
 
 
-def _masked(model: LoadedModel, canvas: Canvas, layout: Layout, weight: float) -> torch.Tensor:
+def _masked(model: LoadedModel, source: Float, canvas: Canvas, layout: Layout, weight: float) -> torch.Tensor:
     """[1, 1 + c, h, w]: the mask and the source, grey by `weight` where it is selected; without a selection, all of it.
 
     AUTOMATIC1111 rounds the mask here; a soft one is soft for the model too, as it is in the loop.
     """
-    source, crop = to_work(canvas.rgb(), layout), canvas.mask_crop()
+    crop = canvas.mask_crop()
     mask = np.ones(source.shape[:2], np.float32)
     if crop is not None:
         mask = mask_to_work(crop.astype(np.float32) / np.float32(255), layout)

@@ -11,10 +11,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from pentimento_shared.geometry import Size
-from pentimento_shared.settings import AUTOMATIC_VAE
+from pentimento_shared.geometry import Layout, Size
+from pentimento_shared.settings import AUTOMATIC_VAE, LANCZOS
 
 from .arrays import Float
+from .canvas import FILL
 from .checkpoints.hashes import Hashes
 from .coding import decode_pictures, encode_picture, latent_factor
 from .conditioning import tell
@@ -33,11 +34,13 @@ from .preview import Map, preview_map, render_preview
 from .prompts.guidance import Conditions, Encoder
 from .prompts.resolving import PromptFiles
 from .request import Cancelled, Event, Notice, Preview, Progress, Request, Result
-from .resample import mask_to_work, to_work
+from .resample import mask_to_work
 from .results import finished, schedule_of, unchanged
 from .samplers import Plan, make_plan, steps_to_run
 from .streaming import stream
 from .thrift import Thrift
+from .upscale import grows, worked, worked_large
+from .upscalers import Upscaler, Upscalers
 from .warm import WarmModels
 
 LOADED, ENCODED, SAMPLED = 0.1, 0.15, 0.92
@@ -68,6 +71,7 @@ class Engine:
         self.prompt_files = prompt_files or PromptFiles.standard()
         self.device = torch.device(_best_device() if device == "auto" else device)
         self._warm = WarmModels(self.device, hashes=hashes)
+        self._upscalers = Upscalers(self.device)
         self._preview_maps: WeakKeyDictionary[torch.nn.Module, Map] = WeakKeyDictionary()
         self.digests = Digests()
         self.ran: dict[str, int] = {}
@@ -112,11 +116,17 @@ class Engine:
     def free_caches(self) -> None:
         """Lets go of what the present job can do without."""
         self._preview_maps.clear()
+        self._upscalers.free()
         self._warm.free_others()
 
     def take_turns(self) -> bool:
         """Lets the parts of the model that is loaded next take turns on the device. False where that is no help."""
         return self._warm.take_turns()
+
+    def upscaler(self, name: str) -> Upscaler | None:
+        """What the setting `upscale_first` names, in memory; None for Lanczos and off. Raises EngineError."""
+        file = self.library.upscaler(name)
+        return None if file is None else self._upscalers.get(file)
 
     def preview_map(self, model: LoadedModel) -> Map:
         vae = model.components["vae"]
@@ -172,14 +182,17 @@ class _Run:
         """Makes the job's pictures; the last of them."""
         job = self._job
         if job.strength == 0:
-            return [self._made(unchanged(job, index)) for index in job.pictures][-1]
+            pixels = job.canvas.unchanged(self._resized)
+            return [self._made(unchanged(job, index, pixels)) for index in job.pictures][-1]
         self._stage(Progress("load", 0.0))
         self._tell_of_enlarging()
         model = self._thrift.do("load", lambda: self._engine.as_left(job.info, str(job.request.settings["vae"])))
         self._thrift.do("load", lambda: self._engine.preview_map(model))
         model = replace(model, concepts=read_concepts(model, job.embeddings))
         self._stage(Progress("encode", LOADED))
-        common = self._thrift.do("encode", lambda: self._common(model))
+        # By itself: what an upscaler has made is not to be made again when memory runs out over what follows.
+        start = self._thrift.do("encode", lambda: self._worked(self._masked_content)) if self._sees_source else None
+        common = self._thrift.do("encode", lambda: self._common(model, start))
         # All are fitted before the first picture is made: a LoRA that does not fit stops the job as a whole.
         patches = self._thrift.do(
             "encode", lambda: [(pictures, fit(model, job.prompts[pictures.start].loras)) for pictures in job.alike]
@@ -191,9 +204,14 @@ class _Run:
                 results.extend(self._painted(model, common, pictures))
         return results[-1]
 
-    def _common(self, model: LoadedModel) -> _Common:
-        job, source = self._job, self._source(model)
-        told = tell(model, job.request.settings, job.canvas, job.layout, blank=source is None)
+    def _common(self, model: LoadedModel, start: Float | None) -> _Common:
+        """`start` is the work picture [H, W, 3] to start from, None where nothing of the source may be seen."""
+        job, source, shown = self._job, None, None
+        if start is not None:
+            source = self._source(model, start)
+            # An inpainting model is shown the picture, whatever the painting starts from.
+            shown = (lambda: self._worked("")) if self._masked_content == FILL else (lambda: start)
+        told = tell(model, job.request.settings, job.canvas, job.layout, shown)
         return _Common(self._plan(model), told, source)
 
     def _painted(self, model: LoadedModel, common: _Common, pictures: range) -> Iterator[Result]:
@@ -258,14 +276,37 @@ class _Run:
         cfg_scale = float(settings["cfg_scale"])
         return {index: encoder.conditions(self._job.prompts[index], cfg_scale) for index in pictures}
 
-    def _source(self, model: LoadedModel) -> Source | None:
+    @property
+    def _sees_source(self) -> bool:
+        """Whether anything of the source reaches the result."""
+        canvas, mask = self._job.canvas, self._job.canvas.mask_crop()
+        return canvas.source is not None and (self._job.strength < 1 or (mask is not None and bool(mask.min() < 255)))
+
+    def _worked(self, content: str) -> Float:
+        """The source as work picture [H, W, 3], by the upscaler that was asked for where it grows."""
+        return self._enlarged(self._job.canvas.crop(content), self._job.layout)
+
+    def _resized(self) -> Float:
+        """The source in its framing [h, w, 3], by the upscaler that was asked for where it grows."""
+        size = self._job.canvas.framing.size
+        return self._thrift.do("encode", lambda: self._enlarged(self._job.canvas.crop(), Layout(size, size, 1.0)))
+
+    def _enlarged(self, source: Float, layout: Layout) -> Float:
+        framing = self._job.canvas.framing
+        named = str(self._job.request.settings.get("upscale_first", LANCZOS))
+        upscaler = self._engine.upscaler(named) if grows(framing, layout) else None
+        if upscaler is None:
+            return worked(source, framing, layout)
+
+        def on_tile(share: float) -> None:
+            self._stage(Progress("encode", LOADED + (ENCODED - LOADED) * share))
+
+        return worked_large(upscaler, source, framing, layout, self._thrift.tiling, on_tile)
+
+    def _source(self, model: LoadedModel, start: Float) -> Source:
         canvas, layout = self._job.canvas, self._job.layout
-        if canvas.source is None:
-            return None
         mask = canvas.mask_crop()
-        if self._job.strength == 1 and (mask is None or mask.min() == 255):
-            return None
-        latents = encode_picture(model, to_work(canvas.start(self._masked_content), layout))
+        latents = encode_picture(model, start)
         if mask is None:
             return Source(latents)
         factor = layout.work.width // latents.shape[-1]

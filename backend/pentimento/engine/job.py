@@ -10,7 +10,7 @@ from itertools import groupby
 from pentimento_shared.geometry import Layout, Rect
 from pentimento_shared.many import apart, loop_strength
 from pentimento_shared.pixels import Pixels
-from pentimento_shared.settings import Value
+from pentimento_shared.settings import LANCZOS, Value
 
 from .arrays import to_pixels
 from .canvas import Canvas, prepare
@@ -65,6 +65,7 @@ def plan_job(library: ModelLibrary, prompt_files: PromptFiles, request: Request)
     """The job as it begins. Raises EngineError, PromptError, or SettingError for what the model does not take."""
     info = library.get(str(request.settings["model"]))
     info.check(request.settings)
+    library.upscaler(str(request.settings.get("upscale_first", LANCZOS)))
     reader = PromptReader(prompt_files, info.family)
     settings, count = request.settings, len(request.seeds)
     prompts = tuple(

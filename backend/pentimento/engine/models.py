@@ -11,7 +11,16 @@ from typing import Any, Final
 
 from pentimento_shared.geometry import Size
 from pentimento_shared.places import data_folder
-from pentimento_shared.settings import AUTOMATIC_VAE, SETTINGS, TASKS, SettingError, Task, Value, did_you_mean
+from pentimento_shared.settings import (
+    AUTOMATIC_VAE,
+    SETTINGS,
+    TASKS,
+    UPSCALE_WORDS,
+    SettingError,
+    Task,
+    Value,
+    did_you_mean,
+)
 
 from .checkpoints.places import INDEX_FILE, ModelFile, ModelFolders, remembered
 from .checkpoints.reading import NoModel, read_checkpoint, sidecar_of
@@ -170,8 +179,11 @@ class ModelLibrary:
                 raise BrokenModel(model, file.path, file.refused or _no_model(file), "")
         raise UnknownModel(model, [info.id for info in models])
 
-    def extra(self, kind: Kind, name: str, field: str) -> ModelFile:
-        """The file of that kind and name, without or with its suffix. Raises EngineError about the setting `field`."""
+    def extra(self, kind: Kind, name: str, field: str, words: Sequence[str] = ()) -> ModelFile:
+        """The file of that kind and name, without or with its suffix.
+
+        Raises EngineError about the setting `field`, which may have `words` of its own in the place of a name.
+        """
         files = self.folders.files(kind)
         wanted = name.removesuffix(".safetensors").lower()
         for file in files:
@@ -179,13 +191,13 @@ class ModelLibrary:
                 if file.refused:
                     raise EngineError(f"{field} is {name!r}, but {file.path.name} {file.refused}", field, name)
                 return file
-        listed, near = self._listed(kind, field), did_you_mean(name, [file.name for file in files if not file.refused])
-        raise EngineError(f"{field} is {name!r}; there is: {listed}.{near}", field, name, listed)
+        known = [*words, *self.usable(kind)]
+        listed = ", ".join(known) or _none(field)
+        raise EngineError(f"{field} is {name!r}; there is: {listed}.{did_you_mean(name, known)}", field, name, listed)
 
-    def _listed(self, kind: Kind, field: str) -> str:
-        """The files of a kind that can be used, for a message."""
-        known = [file.name for file in self.folders.files(kind) if not file.refused]
-        return ", ".join(known) or f"none; put files into models/{field}"
+    def usable(self, kind: Kind) -> list[str]:
+        """The names of the files of that kind that can be used, as far as their headers tell."""
+        return [file.name for file in self.folders.files(kind) if not file.refused]
 
     def vae(self, model: ModelInfo, name: str) -> ModelFile | None:
         """The file of the setting `vae`; None for the model's own. Raises EngineError, also where it has none."""
@@ -193,10 +205,14 @@ class ModelLibrary:
             return self.extra("vae", name, "vae")
         if model.has_vae:
             return None
-        listed = self._listed("vae", "vae")
+        listed = ", ".join(self.usable("vae")) or _none("vae")
         raise EngineError(
             f"The model {model.id} has no VAE of its own. Choose one as SD VAE: {listed}.", "vae", name, listed
         )
+
+    def upscaler(self, name: str) -> ModelFile | None:
+        """The file of the setting `upscale_first`; None for its own words. Raises EngineError."""
+        return None if name in UPSCALE_WORDS else self.extra("upscaler", name, "upscale_first", UPSCALE_WORDS)
 
     def _read(self, file: ModelFile) -> ModelInfo | BrokenModel:
         """What is known of a model; a file is read once for as long as it stays as it is."""
@@ -216,6 +232,10 @@ class ModelLibrary:
 
 _TOLD: Final[tuple[Kind, ...]] = ("checkpoint", "lora", "embedding", "vae", "upscaler", "unknown")
 """Kinds of files of which it is told when one cannot be used."""
+
+
+def _none(folder: str) -> str:
+    return f"none; put files into models/{folder}"
 
 
 def _no_model(file: ModelFile) -> str:

@@ -30,10 +30,10 @@ def schedule_of(settings: Mapping[str, object], info: ModelInfo) -> str:
     return resolve_schedule(str(settings["schedule"]), str(settings["sampler"]), info.defaults.get("schedule"))
 
 
-def unchanged(job: Job, index: int) -> Result:
-    """Strength 0: the source's own levels."""
+def unchanged(job: Job, index: int, pixels: Pixels) -> Result:
+    """Strength 0: `pixels` are `Canvas.unchanged`, the same for all pictures."""
     canvas = job.canvas
-    return Result(index, canvas.unchanged(), _mask_pixels(canvas), canvas.context, _recipe(job, index, "", 0))
+    return Result(index, pixels, _mask_pixels(canvas), canvas.context, _recipe(job, index, "", 0))
 
 
 def finished(job: Job, index: int, work: Float, model: LoadedModel, plan: Plan, extras: tuple[Extra, ...]) -> Result:

@@ -13,11 +13,15 @@ from .memory import NoRungLeft, Rung, Tiles, climb_down, fitting
 from .models import ModelInfo
 from .offload import DEVICES, offload, takes_turns
 from .request import OutOfMemory, Stage
+from .upscale import Tiling
 
 T = TypeVar("T")
 
 TILED: Final = (
     "Memory ran short, so the VAE worked tile by tile. The picture may differ by a hair from one made in one piece."
+)
+SMALLER_TILES: Final = (
+    "Memory ran short, so the upscaler worked in smaller tiles. The picture may differ by a hair from the usual one."
 )
 OFFLOADED: Final = "Memory ran short, so the model's parts took turns on the device: the same picture, more slowly."
 
@@ -26,7 +30,7 @@ class Thrift:
     """Does a job's work stage by stage, with less memory where it must be, and so that a cancel is soon obeyed.
 
     `model` is the model in memory, if any; `take_turns` lets the parts of the next one take turns on the device. `ran`
-    has the largest area (px) that each model has run at; it outlives the job.
+    has the largest area (px) that each model has run at; it outlives the job. `tiling` is that of the job's upscaler.
     """
 
     def __init__(
@@ -46,8 +50,12 @@ class Thrift:
         self._told_of_turns = False
         self._together, self._alone = 1, False
         self._tiles = Tiles()
+        self.tiling = Tiling()
         self._rungs = (
             Rung(("load", "encode", "sample", "decode"), self._free),
+            Rung(("encode",), self.tiling.shrink, SMALLER_TILES),
+            Rung(("encode",), self.tiling.shrink),
+            Rung(("encode",), self.tiling.shrink),
             Rung(("sample", "decode"), self._one_by_one),
             Rung(("encode", "decode"), self._tile, TILED),
             Rung(("load",), take_turns),

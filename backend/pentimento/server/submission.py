@@ -20,7 +20,7 @@ from pentimento_shared.framing import asked_size
 from pentimento_shared.geometry import Rect, Size
 from pentimento_shared.many import seeds_of
 from pentimento_shared.png_file import PngHeader
-from pentimento_shared.settings import SEED_END, Task, Value, check_task, did_you_mean, validate
+from pentimento_shared.settings import LANCZOS, SEED_END, Task, Value, check_task, did_you_mean, validate
 
 from . import strict_json
 from .limits import Gate
@@ -156,6 +156,7 @@ def _settings(task: Task, document: Mapping[str, Any], library: ModelLibrary) ->
     settings = validate(task, values, defaults={**model.defaults, "model": model.id})
     model.check(settings)
     library.vae(model, str(settings["vae"]))
+    library.upscaler(str(settings.get("upscale_first", LANCZOS)))
     return settings
 
 

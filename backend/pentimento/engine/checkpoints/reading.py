@@ -101,6 +101,7 @@ _USE: Final = {
     "lora": "Put it into the folder models/loras and write <lora:{}:1> into the prompt.",
     "embedding": "Put it into the folder models/embeddings and write {} into the prompt.",
     "vae": "Put it into the folder models/vae and choose it as SD VAE.",
+    "upscaler": "Put it into the folder models/upscalers and choose it to enlarge small sources first.",
 }
 """What a file of another kind is for."""
 

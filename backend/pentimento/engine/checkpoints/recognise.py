@@ -33,6 +33,12 @@ FLOWS: Final = (SD3, FLUX)
 UNET: Final = "model.diffusion_model."
 FIRST_CONVOLUTION: Final = f"{UNET}input_blocks.0.0.weight"
 _MOST_EMBEDDING_TENSORS: Final = 8
+_UPSCALER_MARKS: Final = (
+    # ESRGAN as it is new and old, SwinIR, DAT, HAT, ...; Real-ESRGAN's compact network, SPAN, PLKSR.
+    *("conv_first.weight", "model.0.weight", "body.0.weight", "conv_1.sk.weight", "feats.0.weight"),
+    *("params_ema.conv_first.weight", "params.conv_first.weight", "params.body.0.weight"),
+)
+"""Files in a folder for upscalers need none of these."""
 _INPAINT_CHANNELS: Final = 9
 _EDIT_CHANNELS: Final = 8
 
@@ -303,5 +309,5 @@ _RULES: Final[tuple[_Rule, ...]] = (
     ),
     _Rule(lambda header: any(name in header.tensors for name in _DECODER), _vae),
     _Rule(_is_text_encoder, _named("text_encoder", "text encoder")),
-    _Rule(_has("conv_first.weight", "model.0.weight", "params_ema.conv_first.weight"), _named("upscaler", "upscaler")),
+    _Rule(_has(*_UPSCALER_MARKS), _named("upscaler", "upscaler")),
 )

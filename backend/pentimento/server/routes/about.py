@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -37,7 +38,8 @@ def models() -> dict[str, Any]:
     status, library = services().supervisor.status, services().library
     return {
         "models": [{**info.to_json(), "loaded": info.id in status.loaded} for info in library.list()],
-        "vaes": [file.name for file in library.folders.files("vae") if not file.refused],
+        "vaes": library.usable("vae"),
+        "upscalers": library.usable("upscaler"),
         "refused": [
             {
                 "name": file.name,
@@ -62,10 +64,12 @@ def settings() -> dict[str, Any]:
     """The settings table; with `?model=ID` its defaults, limits and tasks are those of that model."""
     name = request.args.get("model")
     model = services().library.get(name) if name else None
+    # A row whose value may be a file's name says which files there are.
+    named = {"upscale_first": services().library.usable("upscaler")}
     return {
         "model": model.id if model else None,
         "tasks": list(model.tasks if model else TASKS),
-        "settings": [_row(setting, model) for setting in SETTINGS],
+        "settings": [_row(setting, model, named) for setting in SETTINGS],
     }
 
 
@@ -75,10 +79,10 @@ def openapi() -> dict[str, Any]:
     return description()
 
 
-def _row(setting: Setting, model: ModelInfo | None) -> dict[str, Any]:
+def _row(setting: Setting, model: ModelInfo | None, named: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     row = {
         **asdict(setting),
-        "choices": list(setting.choices),
+        "choices": [*setting.choices, *named.get(setting.name, ())],
         "tasks": list(setting.tasks),
         "supported": True,
     }
