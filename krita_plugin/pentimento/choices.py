@@ -111,7 +111,9 @@ def _narrowed(table: Setting, told: Mapping[str, Any]) -> Setting:
     except SettingError:
         default = table.default
     maximum = told.get("maximum")
-    choices = tuple(choice for choice in table.choices if choice in told.get("choices", table.choices))
+    choices = tuple(map(str, told.get("choices", table.choices)))
+    if table.kind != "string":  # a name may be that of a file which only the backend knows
+        choices = tuple(choice for choice in table.choices if choice in choices)
     maximum = maximum if isinstance(maximum, (int, float)) else table.maximum
     return replace(table, default=default, maximum=maximum, choices=choices)
 

@@ -131,6 +131,24 @@ class ChoiceWidget(RowWidget):
         self._box.setCurrentText(str(value))
 
 
+class NameWidget(RowWidget):
+    """A box of the names that there are; one that is chosen and not there stays to be seen."""
+
+    def __init__(self, setting: Setting, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._box = narrow(QtWidgets.QComboBox())
+        self._box.textActivated.connect(self.edited.emit)
+        self._add(self._box)
+
+    def _show(self, setting: Setting, value: Value) -> None:
+        names = list(dict.fromkeys((*setting.choices, str(value))))
+        # Filled anew only when it is another list: it may be open.
+        if names != [self._box.itemText(index) for index in range(self._box.count())]:
+            self._box.clear()
+            self._box.addItems(names)
+        self._box.setCurrentText(str(value))
+
+
 class WordOrNumberWidget(RowWidget):
     """A box of words with one more, behind which a number can be given."""
 
@@ -193,5 +211,5 @@ def widget_for(setting: Setting) -> RowWidget:
     if setting.kind == "boolean":
         return FlagWidget(setting)
     if setting.kind in ("text", "string"):
-        return LineWidget(setting)
+        return NameWidget(setting) if setting.choices else LineWidget(setting)
     return WordOrNumberWidget(setting) if setting.choices else NumberWidget(setting)

@@ -43,6 +43,8 @@ class Field:
         able = about is None or (about["supported"] and (task == "refine" or task in about["tasks"]))
         self.widget.set_sensitive(able)
         self.widget.set_tooltip_text(self._tip(about, model) if able else f"{model} does not do this.")
+        if about is not None:
+            self.offer(about["choices"])
         if self.argument.unset in (None, "") or task == "refine":
             return
         value = f" ({about['default']})" if about is not None else ""
@@ -50,8 +52,10 @@ class Field:
         self.hint.set_text((words + value).strip())
 
     def _tip(self, about: Mapping[str, Any] | None, model: str) -> str:
-        choices = self.argument.row.choices if about is None else tuple(about["choices"])
-        some = f" {model} takes {', '.join(choices)}." if choices != self.argument.row.choices else ""
+        row = self.argument.row
+        # The files that a name may be are listed in the box; they have nothing to do with the model.
+        choices = row.choices if about is None or row.kind == "string" else tuple(about["choices"])
+        some = f" {model} takes {', '.join(choices)}." if choices != row.choices else ""
         return self.argument.help + some
 
 

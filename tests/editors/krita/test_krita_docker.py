@@ -135,6 +135,8 @@ def test_what_the_model_does_not_have_is_greyed_and_not_sent(played: EditorRun) 
     facts = played.check("limits")
     assert facts["samplers"] == ["Euler", "Euler", "Heun"]
     assert facts["of"] > 10
+    assert facts["upscalers"] == ["Lanczos", "off", "Mill_x4"]
+    assert facts["gone"] == ["Gone_x2", 4, "Mill_x4"], "what is not there any more is shown as it is"
     assert facts["why"] == "Small model does not have this setting."
     assert facts["inpaint"] == {"clip_skip": 2, "steps": 7, "strength": 0.5}
     assert facts["txt2img"] == {"clip_skip": 2, "steps": 7}

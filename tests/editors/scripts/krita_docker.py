@@ -344,6 +344,7 @@ def case_limits(stage):
         {"name": "grow", "supported": False, "default": 0},
         {"name": "clip_skip", "default": 1, "maximum": 2},
         {"name": "sampler", "default": "Euler", "choices": ["Euler", "Heun"]},
+        {"name": "upscale_first", "default": "Lanczos", "choices": ["Lanczos", "off", "Mill_x4"]},
     ]
     choices = Choices({"grow": 5, "clip_skip": 9, "steps": 7, "strength": 0.5})
     rows = choices.rows("inpaint", told, "Small model")
@@ -354,6 +355,17 @@ def case_limits(stage):
     box = widget.findChild(QtWidgets.QComboBox)
     texts = [box.itemText(k) for k in range(box.count()) if box.model().item(k).isEnabled()]
     facts = {"samplers": [box.currentText(), *texts], "of": box.count()}
+    namer = widget_for(next(row for row in SETTINGS if row.name == "upscale_first"))
+    chosen = []
+    namer.edited.connect(chosen.append)
+    namer.show_row(rows["upscale_first"])
+    box = namer.findChild(QtWidgets.QComboBox)
+    facts["upscalers"] = [box.itemText(k) for k in range(box.count())]
+    box.setCurrentIndex(2)
+    box.textActivated.emit(box.currentText())
+    gone = Choices({"upscale_first": "Gone_x2"}).rows("inpaint", told, "Small model")["upscale_first"]
+    namer.show_row(gone)
+    facts["gone"] = [box.currentText(), box.count(), *chosen]
     return {
         **facts,
         "why": rows["grow"].problem,
