@@ -172,7 +172,9 @@ class Sentence(QtWidgets.QFrame):
 
 
 def _progress_text(status: Status, more: int) -> str:
-    if status.phase == "queued":
+    if status.away:
+        text = "Waiting for the backend"  # the sentence that says more has its own place, and would not fit here
+    elif status.phase == "queued":
         text = (
             "Waiting: next in the queue"
             if status.position in (None, 1)
