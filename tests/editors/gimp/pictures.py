@@ -68,8 +68,8 @@ def encoding(drawable):
     return Babl.format_get_encoding(drawable.get_format())
 
 
-def call(name, **arguments):
-    """Calls a procedure without a screen; (status, layers, message)."""
+def call(name, mode=Gimp.RunMode.NONINTERACTIVE, **arguments):
+    """Calls a procedure, without a screen unless `mode` says otherwise; (status, layers, message)."""
     procedure = Gimp.get_pdb().lookup_procedure(f"pentimento-{name}")
     config = procedure.create_config()
     for key, value in arguments.items():
@@ -77,7 +77,7 @@ def call(name, **arguments):
             config.set_core_object_array("drawables", value)
         else:
             config.set_property(key.replace("_", "-"), value)
-    config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
+    config.set_property("run-mode", mode)
     values = procedure.run(config)
     status = values.index(0)
     if status != Gimp.PDBStatusType.SUCCESS:
@@ -85,9 +85,9 @@ def call(name, **arguments):
     return status, values.get_core_object_array(1) if values.length() > 1 else [], ""
 
 
-def made(name, **arguments):
+def made(name, mode=Gimp.RunMode.NONINTERACTIVE, **arguments):
     """The layers that a procedure made; it must succeed."""
-    status, layers, message = call(name, **arguments)
+    status, layers, message = call(name, mode, **arguments)
     assert status == Gimp.PDBStatusType.SUCCESS, f"{name} said: {message}"
     assert layers, f"{name} returned no layers"
     return layers

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import StartServer
 from tests.editors.conftest import Play
 from tests.editors.harness import PROJECT, EditorRun, cases_of
-from tests.server.serving import ServerProcess, sampling, until
+from tests.editors.killer import AWAY, ON_THE_WAY, Killer, check_death, check_jobs
+from tests.server.serving import ServerProcess
 
 HERE = Path(__file__).parent
 GIVEN = {"harbour": str(PROJECT / "docs/samples/harbour.png")}
@@ -70,26 +71,51 @@ def test_without_a_backend_the_dialog_tells(gimp_window: Play, tmp_path_factory:
     run.check("the_dialog_tells_and_does_not_run")
 
 
-def test_a_killed_backend_costs_no_job(gimp: Play, start_server: StartServer) -> None:
-    server = start_server()
-    server.wait_ready()
-    restarted: list[ServerProcess] = []
-
-    def kill_and_start_again() -> None:
-        until(lambda: any(sampling(job) for job in server.get("/jobs").json()["jobs"]))
-        server.kill()
-        restarted.append(start_server(home=server.home))
-
-    helper = start(kill_and_start_again)
-    run = gimp(script("killed_cases.py"), backend=server)
-    helper.join(PATIENCE_S)
-    assert restarted, "the backend was never seen at work"
-    assert run.check("the_job_survives") == 5
-    jobs = restarted[0].get("/jobs").json()["jobs"]
-    assert [job["state"] for job in jobs] == ["done"]
+@pytest.fixture(scope="module")
+def killer(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
+    killer = Killer(
+        start_server(), lambda home: start_server(home=home), tmp_path_factory.getbasetemp(), "gimp-*killed*"
+    )
+    killer.start()
+    yield killer
+    killer.end()
 
 
-def start(work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
+@pytest.fixture(scope="module")
+def bereft(gimp_window: Play, killer: Killer) -> EditorRun:
+    """A run of GIMP whose backend is killed again and again, and comes back each time."""
+    environ = {"PYTHONPATH": script("listening")}
+    return gimp_window(script("killed_cases.py"), backend=killer.server, environ=environ, patience=PATIENCE_S)
+
+
+def arrived(facts: dict[str, Any]) -> str:
+    """What identifies the picture of a job that has come as one layer, and has changed nothing else."""
+    assert [facts[name] for name in ("layers", "active", "same", "mask", "same after undo")] == [True] * 5
+    return facts["picture"]
+
+
+def test_a_backend_killed_before_the_command_is_told_of(bereft: EditorRun, killer: Killer) -> None:
+    facts = bereft.check("killed_before_the_command")
+    failed, layers, said = facts["refused"]
+    assert (failed, layers, facts["same meanwhile"]) == (True, [], True)
+    assert "No backend answers at http://127.0.0.1:" in said
+    assert "python3 launch.py" in said
+    assert arrived(facts) == arrived(bereft.check("in_fair_weather"))
+    check_death(killer, "idle", facts["job"])
+
+
+@pytest.mark.parametrize(("moment", "case"), ON_THE_WAY.items())
+def test_a_killed_backend_is_told_of_and_its_job_comes_back(
+    bereft: EditorRun, killer: Killer, moment: str, case: str
+) -> None:
+    facts = bereft.check(case)
+    assert AWAY.fullmatch(facts["said"].removeprefix("Pentimento: "))
+    assert arrived(facts) == arrived(bereft.check("in_fair_weather"))
+    check_death(killer, moment, facts["job"])
+
+
+def test_each_job_was_made_once(bereft: EditorRun, killer: Killer) -> None:
+    made = [
+        bereft.check(case)["job"] for case in ("in_fair_weather", "killed_before_the_command", *ON_THE_WAY.values())
+    ]
+    check_jobs(killer, made, cancelled=0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import StartServer
 from tests.editors.conftest import Play
 from tests.editors.harness import EditorRun
-from tests.server.serving import PATIENCE_S, ServerProcess
+from tests.editors.killer import AWAY, ON_THE_WAY, Killer, check_death, check_jobs
+from tests.server.serving import ServerProcess
 
 SELECTIONS = (
     "hard",
@@ -205,66 +204,63 @@ def test_a_result_without_a_place_is_kept(played: EditorRun, happens: str, said:
 # a backend that dies
 
 
-class Executioner(threading.Thread):
-    """Kills and starts a backend when the script in Krita asks for it, through files in the run's folder."""
-
-    def __init__(self, home: Path, folders: Path) -> None:
-        super().__init__(daemon=True)
-        self._home, self._folders = home, folders
-        self.server = _server(home)
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        kill = self._asked("kill")
-        if kill is None:
-            return
-        (kill.parent / "killed").write_text(str(time.monotonic()), "utf-8")
-        self.server.kill()
-        if self._asked("restart"):
-            self.server = _server(self._home)
-
-    def _asked(self, name: str) -> Path | None:
-        while not self.over.wait(0.02):
-            if found := next(self._folders.glob(f"krita-krita_killed*/{name}"), None):
-                return found
-        return None
-
-    def end(self) -> None:
-        self.over.set()
-        self.join(PATIENCE_S)
-        self.server.kill()
-
-
-def _server(home: Path) -> ServerProcess:
-    server = ServerProcess(home)
-    server.wait_answering()
-    server.wait_ready()
-    return server
+@pytest.fixture(scope="module")
+def killer(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
+    killer = Killer(
+        start_server(), lambda home: start_server(home=home), tmp_path_factory.getbasetemp(), "krita-*killed*"
+    )
+    killer.start()
+    yield killer
+    killer.end()
 
 
 @pytest.fixture(scope="module")
-def bereft(krita: Play, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EditorRun, list[str]]]:
-    """A run of Krita whose backend was killed and came back, and what then became of that backend's jobs."""
-    executioner = Executioner(tmp_path_factory.mktemp("killed-backend"), tmp_path_factory.getbasetemp())
-    executioner.start()
-    try:
-        run = krita("krita_killed.py", backend=executioner.server, patience=300)
-        jobs = executioner.server.get("/jobs").json()["jobs"]
-        yield run, sorted(job["state"] for job in jobs)
-    finally:
-        executioner.end()
+def bereft(krita: Play, killer: Killer) -> EditorRun:
+    """A run of Krita whose backend is killed again and again, and comes back each time."""
+    killer.server.wait_ready()
+    return krita("krita_killed.py", backend=killer.server, patience=900)
 
 
-def test_cancel_while_the_model_loads(bereft: tuple[EditorRun, list[str]]) -> None:
-    facts = bereft[0].check("cancel_while_the_model_loads")
+def test_cancel_while_the_model_loads(bereft: EditorRun) -> None:
+    facts = bereft.check("cancel_while_the_model_loads")
     assert facts == {"in time": True, "phase": "cancelled", "job": "cancelled", "altered": [], "same": [True, False]}
 
 
-def test_a_killed_backend_is_told_of_and_its_job_comes_back(bereft: tuple[EditorRun, list[str]]) -> None:
-    run, jobs = bereft
-    facts = run.check("killed_in_mid_job")
-    assert facts["after"] < 3
-    assert "start the backend again" in facts["said"]
-    assert (facts["over"], facts["altered"]) == (False, [])
-    assert (facts["phase"], facts["same job"], facts["layers"], facts["altered by the result"]) == ("done", True, 3, [])
-    assert jobs == ["cancelled", "done"]
+def arrived(facts: dict[str, Any]) -> str:
+    """What identifies the picture of a job that has come as one layer, and has changed nothing else."""
+    assert (facts["phase"], facts["same job"], facts["altered"], facts["after undo"]) == ("done", True, [], [])
+    return facts["picture"]
+
+
+def test_a_backend_killed_before_the_command_is_told_of(bereft: EditorRun, killer: Killer) -> None:
+    facts = bereft.check("killed_before_the_command")
+    phase, said = facts["refused"]
+    assert phase == "failed"
+    assert said.startswith("No backend answers at http://127.0.0.1:")
+    assert "python3 launch.py" in said
+    assert (facts["shown"], facts["altered meanwhile"]) == (said, [])
+    assert arrived(facts) == arrived(bereft.check("in_fair_weather"))
+    check_death(killer, "idle", facts["job"])
+
+
+@pytest.mark.parametrize(("moment", "case"), ON_THE_WAY.items())
+def test_a_killed_backend_is_told_of_and_its_job_comes_back(
+    bereft: EditorRun, killer: Killer, moment: str, case: str
+) -> None:
+    facts = bereft.check(case)
+    assert AWAY.fullmatch(facts["said"])
+    assert facts["bar"] == "Waiting for the backend"
+    assert (facts["over"], facts["altered meanwhile"]) == (False, [])
+    assert arrived(facts) == arrived(bereft.check("in_fair_weather"))
+    check_death(killer, moment, facts["job"])
+
+
+def test_a_killed_backend_is_told_of_soon(bereft: EditorRun) -> None:
+    assert bereft.check("killed_in_a_step")["after"] < 3
+
+
+def test_each_job_was_made_once(bereft: EditorRun, killer: Killer) -> None:
+    made = [
+        bereft.check(case)["job"] for case in ("in_fair_weather", "killed_before_the_command", *ON_THE_WAY.values())
+    ]
+    check_jobs(killer, made, cancelled=1)
