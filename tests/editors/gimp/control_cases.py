@@ -11,6 +11,7 @@ from gi.repository import Gimp, GLib
 from pictures import record
 from screen import dialog, gone, opened, pause, still, window
 
+CHOOSER = "Reuse Settings from File"
 PLUGIN = Path(Gimp.directory()) / "plug-ins" / "pentimento"
 
 
@@ -21,14 +22,9 @@ def case_styles_are_ticked(stage):
     yield stage.until(pause(1), "the backend's answer")
     stage.xdotool("key", "ctrl+a")
     stage.xdotool("type", "--delay", "15", "a cat")
-    stage.xdotool("key", "alt+e")
-    yield from still(stage, "reuse")
-    stage.xdotool("key", "f")
-    chooser = yield stage.until(lambda: window(stage, "Reuse Settings from File"), "the choice of a file")
-    stage.xdotool("windowactivate", "--sync", chooser)
-    yield from still(stage, "chooser")
+    yield from choosing_a_file(stage)
     stage.xdotool("key", "Escape")
-    yield gone(stage, "Reuse Settings from File")
+    yield gone(stage, CHOOSER)
     stage.xdotool("windowactivate", "--sync", window(stage, "Pentimento: Img2img"), "key", "alt+o")
     yield from still(stage, "styles")
     stage.xdotool("key", "Down", "Return")
@@ -39,6 +35,37 @@ def case_styles_are_ticked(stage):
     yield gone(stage, "^Pentimento$")
     made = record(image.get_layers()[0])
     return {"prompt": made["settings"]["prompt"], "written": made["written"]}
+
+
+def choosing_a_file(stage):
+    """From our dialog, by keyboard, to GTK's own for the file that settings are taken from."""
+    stage.xdotool("key", "alt+e")
+    yield from still(stage, "reuse")
+    stage.xdotool("key", "f")
+    chooser = yield stage.until(lambda: window(stage, CHOOSER), "the choice of a file")
+    stage.xdotool("windowactivate", "--sync", chooser)
+    yield from still(stage, "chooser")
+
+
+def case_a_file_named_by_its_path_fills_the_dialog(stage):
+    """And what it filled in is what is painted."""
+    image = yield from opened(stage)
+    yield from dialog(stage, "Img2img Layer", "Pentimento: Img2img")
+    yield stage.until(pause(1), "the backend's answer")
+    yield from choosing_a_file(stage)
+    stage.xdotool("key", "ctrl+l")
+    yield from still(stage, "place")
+    stage.xdotool("key", "ctrl+a")
+    stage.xdotool("type", "--delay", "15", stage.given["infotext"])
+    yield from still(stage, "named")
+    stage.xdotool("key", "Return")
+    yield gone(stage, CHOOSER)
+    stage.xdotool("windowactivate", "--sync", window(stage, "Pentimento: Img2img"))
+    yield from still(stage, "reused")
+    stage.xdotool("key", "alt+u")
+    yield stage.until(lambda: len(image.get_layers()) == 2, "the result", 120)
+    yield gone(stage, "^Pentimento$")
+    return record(image.get_layers()[0])["settings"]
 
 
 def case_refining_begins_with_what_was_written(stage):

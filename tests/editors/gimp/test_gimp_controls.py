@@ -20,6 +20,7 @@ CASES = [
     "refining_begins_with_what_was_written",
     "styles_are_ticked",
     "inside_the_dialog",
+    "a_file_named_by_its_path_fills_the_dialog",
 ]
 """In this order: a dialog begins with what the one before was given."""
 INFOTEXT = "a cat\nNegative prompt: dog\nSteps: 4, Sampler: Euler a, CFG scale: 3, Seed: 42, ENSD: 31337, Model: v1-5"
@@ -52,6 +53,12 @@ def test_a_file_fills_the_dialog_and_what_is_unknown_is_said(seen: EditorRun) ->
     facts = seen.check("inside_the_dialog")
     assert facts["reused"] == ["a cat", "dog", 4, 3, 42, "Euler a"]
     assert "Settings taken from cat.png (AUTOMATIC1111). Not known here, so left out: ENSD: 31337." in facts["told"]
+
+
+def test_a_file_chosen_by_keyboard_is_what_is_painted(seen: EditorRun) -> None:
+    made = seen.check("a_file_named_by_its_path_fills_the_dialog")
+    filled = {"prompt": "a cat", "negative_prompt": "dog", "steps": 4, "cfg_scale": 3, "seed": 42, "sampler": "Euler a"}
+    assert {name: made[name] for name in filled} == filled
 
 
 def test_refining_begins_with_what_was_written(seen: EditorRun) -> None:
