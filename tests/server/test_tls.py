@@ -23,7 +23,7 @@ from pentimento_shared.client import BackendUnreachable, Client
 from pentimento_shared.pinned import trust_only
 from tests.conftest import StartServer
 from tests.server.pictures import noise
-from tests.server.serving import PATIENCE_S, ServerProcess
+from tests.server.serving import PATIENCE_S, ServerProcess, until
 from tests.server.test_start import refused
 
 TOKEN = "a token for all machines"
@@ -184,12 +184,12 @@ WHOLE = 100_000
 
 
 @contextlib.contextmanager
-def answering(own: Identity) -> Iterator[tuple[ssl.SSLSocket, PlainEnd, threading.Event]]:
+def answering(own: Identity, linger_s: float = PATIENCE_S) -> Iterator[tuple[ssl.SSLSocket, PlainEnd, threading.Event]]:
     """A client and the server's end of its connection, into which an answer of WHOLE bytes was written; and whether
     these are said to have left."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    front, told = TlsFront(context_of(own.certificate, own.key)), threading.Event()
+    front, told = TlsFront(context_of(own.certificate, own.key), linger_s=linger_s), threading.Event()
     with contextlib.closing(front), socket.socket() as listening, socket.socket() as client:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -207,15 +207,18 @@ def answering(own: Identity) -> Iterator[tuple[ssl.SSLSocket, PlainEnd, threadin
             yield encrypted, near, told
 
 
-def read(client: ssl.SSLSocket, count: int) -> None:
-    while count > 0:
-        count -= len(client.recv(count))
+def read(client: ssl.SSLSocket, count: int) -> int:
+    """Reads so many bytes, or all that come before the end; how many these were."""
+    left = count
+    while left > 0 and (data := client.recv(left)):
+        left -= len(data)
+    return count - left
 
 
 @pytest.mark.parametrize("count", [0, 1, WHOLE // 4])
 def test_an_answer_cut_off_has_not_left(own: Identity, count: int) -> None:
     with answering(own) as (client, near, told):
-        read(client, count)
+        assert read(client, count) == count
         client.close()
         with contextlib.suppress(ConnectionError):
             assert near.recv(1) == b"", "the front has parted from the client"
@@ -227,7 +230,24 @@ def test_an_answer_that_was_read_has_left(own: Identity, closing: bool) -> None:
     with answering(own) as (client, near, told):
         if closing:
             near.close()
-        read(client, WHOLE)
+        assert read(client, WHOLE) == WHOLE
         assert told.wait(PATIENCE_S)
         if closing:
             assert client.recv(1) == b""
+
+
+def test_a_client_that_never_reads_its_answer_holds_no_connection(own: Identity) -> None:
+    with answering(own, linger_s=0.1) as (client, near, told):
+        port = client.getpeername()[1]
+        near.close()
+        until(lambda: not server_ends(port))
+        assert read(client, WHOLE) < WHOLE
+        assert not told.is_set()
+
+
+def server_ends(port: int) -> list[str]:
+    """The connections of this process that its front at `port` holds."""
+    import psutil
+
+    found = psutil.Process().net_connections("tcp")
+    return [one.status for one in found if one.laddr.port == port and one.status != psutil.CONN_LISTEN]

@@ -7,6 +7,7 @@ socket pair, and whatever a stranger does to the handshake holds up nobody else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 HANDSHAKE_S: Final = 10.0
 """Seconds that a handshake may take."""
+LINGER_S: Final = 60.0
+"""Seconds that a client has for what is left of an answer once the server has closed the connection."""
 _SHUTDOWN_S: Final = 3.0
 _LOOK_S: Final = 0.02
 _PIECE: Final = 1 << 16
@@ -72,9 +75,10 @@ class Line:
         """Has `told` called when the kernel has the first `count` bytes, and never when it does not get them."""
         self._waiting.append((count, told))
 
-    async def arrive(self) -> None:
-        """Returns when the kernel has all that was taken, or the connection is broken."""
-        while not self._broken and any(transport.get_write_buffer_size() for transport in self.transports):
+    async def arrive(self, count: int) -> None:
+        """Returns when the kernel has the first `count` bytes and all else that was taken, or the connection is
+        broken."""
+        while not self._broken and (self.taken < count or self._on_the_way):
             # asyncio tells when one of its buffers runs empty, and not when all of them have.
             await asyncio.sleep(_LOOK_S)
         if self._broken:
@@ -86,8 +90,8 @@ class Line:
             asyncio.get_running_loop().run_in_executor(None, told).add_done_callback(_said)
 
     @property
-    def waited_for(self) -> bool:
-        return any(count <= self.taken for count, _ in self._waiting)
+    def _on_the_way(self) -> int:
+        return sum(transport.get_write_buffer_size() for transport in self.transports)
 
     @property
     def _broken(self) -> bool:
@@ -97,8 +101,8 @@ class Line:
 class TlsFront:
     """Decrypts accepted connections. `adopt` and `when_sent` may be called by any thread."""
 
-    def __init__(self, context: ssl.SSLContext, handshake_s: float = HANDSHAKE_S) -> None:
-        self._context, self._handshake_s = context, handshake_s
+    def __init__(self, context: ssl.SSLContext, handshake_s: float = HANDSHAKE_S, linger_s: float = LINGER_S) -> None:
+        self._context, self._handshake_s, self._linger_s = context, handshake_s, linger_s
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_told_quietly)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -135,7 +139,7 @@ class TlsFront:
 
     def _begin_waiting(self, line: Line, count: int, told: Callable[[], None]) -> None:
         line.wait(count, told)
-        self._run(line.arrive())
+        self._run(line.arrive(count))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -152,7 +156,7 @@ class TlsFront:
             writers.append(to_client)
             ways = {
                 self._loop.create_task(_pump(outer, to_server)),
-                self._loop.create_task(_pump(inner, to_client, line)),
+                self._loop.create_task(self._deliver(inner, to_client, line)),
             }
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, TimeoutError) as error:
@@ -164,6 +168,17 @@ class TlsFront:
                 writer.close()
             if len(writers) < 2:
                 encrypted.close()
+
+    async def _deliver(self, inner: asyncio.StreamReader, to_client: asyncio.StreamWriter, line: Line) -> None:
+        """Copies what the server sends, and leaves time to what is on the way when it has sent all."""
+
+        def take(count: int) -> None:
+            line.taken += count
+
+        await _pump(inner, to_client, take)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._linger_s):
+                await line.arrive(line.taken)
 
     async def _handshake(
         self, encrypted: socket.socket, line: Line
@@ -195,19 +210,16 @@ class _Silent(asyncio.Protocol):
             transport.pause_reading()
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, line: Line | None = None) -> None:
-    """Copies until the source ends or one of both breaks; by `line` it is told how far it is, and what it copied has
-    left when it returns."""
+async def _pump(
+    source: asyncio.StreamReader, sink: asyncio.StreamWriter, taken: Callable[[int], None] | None = None
+) -> None:
+    """Copies until the source ends or one of both breaks; `taken` is told of each piece's bytes."""
     try:
         while data := await source.read(_PIECE):
             sink.write(data)
+            if taken is not None:
+                taken(len(data))
             await sink.drain()
-            if line is not None:
-                line.taken += len(data)
-                if line.waited_for:
-                    await line.arrive()
-        if line is not None:
-            await line.arrive()
     except OSError as error:
         _log.debug("tls: %s", error)
 
