@@ -23,7 +23,7 @@ ON_THE_WAY: Final = {
 }
 """The moments of a job that has been sent, and the cases that are about them: in the middle of the upload; when the job
 is on disk and nobody was told so; while it waits for another client's; in a step; in the middle of the picture's way
-back. Before the command there is one more, "idle"."""
+back. Before the command there are two more: "idle", and "dialog" in front of an open one."""
 CUTS: Final = {
     "upload": Cut(re.compile(rb"POST /api/v1/jobs "), answer=False, after=8_000),
     "answer": Cut(re.compile(rb"POST /api/v1/jobs "), answer=True, after=0),
@@ -36,6 +36,7 @@ AWAY: Final = re.compile(
 """What the artist reads until the backend is back."""
 STATES: Final[Mapping[str, Sequence[str | None]]] = {
     "idle": (None,),
+    "dialog": (None,),
     "upload": (None,),
     "answer": ("queued", "running"),
     "queue": ("queued",),

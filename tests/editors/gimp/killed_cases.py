@@ -3,11 +3,12 @@
 import hashlib
 import threading
 import time
+from typing import NamedTuple
 
 from blow import PREPARED, RESTART, RESTARTED, STRUCK, WANTED, Blow
 from gi.repository import Gimp
 from pictures import call, made, new_image, raw, record
-from screen import gone, window
+from screen import dialog, gone, pause, window
 
 SIZE = (320, 240)
 JOB = {"prompt": "a lake at dawn", "steps": 8, "strength": 0.8, "seed": 11.0}
@@ -61,6 +62,30 @@ def case_killed_in_the_download(stage):
     return (yield from survived(stage, "download"))
 
 
+def case_killed_behind_the_dialog(stage):
+    """Run does nothing as long as there is no backend, and the job comes from the next one. The last case: from here on
+    GIMP's last values are the dialog's."""
+    image, source, before = yield from selected_picture(stage)
+    title = "Pentimento: Inpaint"
+    yield from dialog(stage, "Inpaint Selection", title)
+    blow = yield from prepared(stage, "dialog")
+    yield stage.until(lambda: blow.told(STRUCK), "the backend's death", RUN_S)
+    yield stage.until(pause(6), "the dialog's next looks at the backend, one each two seconds")
+    stage.xdotool("key", "alt+u")
+    yield stage.until(pause(1), "what does not come")
+    stage.shot("gimp-dialog")
+    facts = {"open": window(stage, title) is not None, "begun": window(stage, "^Pentimento$") is not None}
+    facts["same meanwhile"] = look(image) == before
+    blow.tell(RESTART)
+    yield stage.until(lambda: blow.told(RESTARTED), "the new backend", RUN_S)
+    while window(stage, title) is not None:
+        stage.xdotool("key", "alt+u")
+        yield stage.until(pause(1), "what Run does")
+    yield stage.until(lambda: len(image.get_layers()) == len(before.layers) + 1, "the result", RUN_S)
+    yield gone(stage, "^Pentimento$")
+    return facts | (yield from arrived(stage, image, source, image.get_layers()[0], before))
+
+
 def survived(stage, moment):
     """What the artist reads while the backend is away, and what comes of the job once there is another."""
     image, source, before = yield from selected_picture(stage)
@@ -111,22 +136,33 @@ def in_front(stage):
     stage.xdotool("windowactivate", "--sync", main)
 
 
+class Look(NamedTuple):
+    """Everything of an image that belongs to the artist."""
+
+    layers: list
+    selected: list
+    selection: bytes
+    colours: list
+
+
 def look(image):
-    """Everything of the image that is the artist's, but for what a result may add."""
-    selection, colours = raw(image.get_selection()), (Gimp.context_get_foreground(), Gimp.context_get_background())
-    layers = [(layer.get_id(), layer.get_name(), raw(layer)) for layer in image.get_layers()]
-    selected = [layer.get_id() for layer in image.get_selected_layers()]
-    return selection, [list(colour.get_rgba()) for colour in colours], layers, selected
+    colours = Gimp.context_get_foreground(), Gimp.context_get_background()
+    return Look(
+        [(layer.get_id(), layer.get_name(), raw(layer)) for layer in image.get_layers()],
+        [layer.get_id() for layer in image.get_selected_layers()],
+        raw(image.get_selection()),
+        [list(colour.get_rgba()) for colour in colours],
+    )
 
 
 def arrived(stage, image, source, new, before):
     """What a run has brought in the end, and what one Undo leaves of it."""
-    selection, colours, layers, selected = look(image)
+    after = look(image)
     facts = {
         "layers": image.get_layers() == [new, source],
-        "active": selected == [new.get_id()],
-        "same": (selection, colours, layers[1:]) == before[:3],
-        "mask": raw(new.get_mask()) == selection,
+        "active": after.selected == [new.get_id()],
+        "same": after._replace(layers=after.layers[1:], selected=before.selected) == before,
+        "mask": raw(new.get_mask()) == after.selection,
         "job": record(new)["layer"]["job"],
         "picture": hashlib.sha256(raw(new) + raw(new.get_mask())).hexdigest(),
     }

@@ -104,6 +104,13 @@ def test_a_backend_killed_before_the_command_is_told_of(bereft: EditorRun, kille
     check_death(killer, "idle", facts["job"])
 
 
+def test_a_backend_killed_behind_the_dialog_is_waited_for(bereft: EditorRun, killer: Killer) -> None:
+    facts = bereft.check("killed_behind_the_dialog")
+    assert (facts["open"], facts["begun"], facts["same meanwhile"]) == (True, False, True)
+    assert arrived(facts)
+    check_death(killer, "dialog", facts["job"])
+
+
 @pytest.mark.parametrize(("moment", "case"), ON_THE_WAY.items())
 def test_a_killed_backend_is_told_of_and_its_job_comes_back(
     bereft: EditorRun, killer: Killer, moment: str, case: str
@@ -115,7 +122,5 @@ def test_a_killed_backend_is_told_of_and_its_job_comes_back(
 
 
 def test_each_job_was_made_once(bereft: EditorRun, killer: Killer) -> None:
-    made = [
-        bereft.check(case)["job"] for case in ("in_fair_weather", "killed_before_the_command", *ON_THE_WAY.values())
-    ]
-    check_jobs(killer, made, cancelled=0)
+    others = "in_fair_weather", "killed_before_the_command", "killed_behind_the_dialog"
+    check_jobs(killer, [bereft.check(case)["job"] for case in (*ON_THE_WAY.values(), *others)], cancelled=0)
