@@ -82,8 +82,8 @@ class Setting:
     def allowed(self) -> str:
         """The values that `check` takes, as words for an error message: "a number from 0 to 1"."""
         if self.kind in ("text", "string"):
-            words = "".join(f"{word}, or " for word in self.choices)
-            return f"{words}text" if self.maximum is None else f"{words}text of at most {self.maximum:g} characters"
+            noun = f"{', '.join(self.choices)}, or a name" if self.choices else "text"
+            return noun if self.maximum is None else f"{noun} of at most {self.maximum:g} characters"
         if self.kind == "boolean":
             return "true or false"
         if self.kind == "choice":

@@ -84,7 +84,7 @@ def test_a_job_uses_the_one_that_it_names_and_a_replay_makes_the_same(mill: Serv
         ("lanczoss", "Did you mean Lanczos?"),
         ("old.pth", "old.pth is a pickle"),
         ("../tiny/unet/diffusion_pytorch_model", "there is: Lanczos, off, "),
-        (4, "upscale_first is 4; allowed: Lanczos, or off, or text"),
+        (4, "upscale_first is 4; allowed: Lanczos, off, or a name of at most 200 characters"),
     ],
 )
 def test_what_cannot_be_used_is_refused_at_once(mill: ServerProcess, name: object, detail: str) -> None:

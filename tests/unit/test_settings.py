@@ -88,6 +88,14 @@ def test_words_may_stand_for_a_number_where_the_row_says_so():
     assert validate("inpaint", {"context": 64})["context"] == 64
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("lanczos", "Lanczos"), ("OFF", "off"), ("None", "off"), ("R-ESRGAN 4x+", "R-ESRGAN 4x+"), ("offing", "offing")],
+)
+def test_words_may_stand_for_a_name_where_the_row_says_so(written, value):
+    assert validate("inpaint", {"upscale_first": written})["upscale_first"] == value
+
+
 def test_unknown_task():
     with pytest.raises(SettingError, match="task is 'upscale'; allowed: txt2img, img2img, inpaint"):
         validate("upscale", {})  # pyright: ignore[reportArgumentType]

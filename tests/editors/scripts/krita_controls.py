@@ -65,6 +65,25 @@ def case_groups(stage):
     }
 
 
+def case_upscalers(stage):
+    """The backend's files among the words of a setting."""
+    yield from opened(stage)
+    part("fold", QtWidgets.QToolButton).click()
+    box = part("upscale_first").findChild(QtWidgets.QComboBox)
+
+    def names():
+        return [box.itemText(index) for index in range(box.count())]
+
+    yield stage.until(lambda: len(names()) > 2, "the backend's upscalers")
+    box.setCurrentText("Mill_x4")
+    box.textActivated.emit("Mill_x4")
+    docker().settings.grab().save(str(stage.folder / "krita-upscalers.png"))
+    facts = {"names": names(), "chosen": value("upscale_first"), "shown": box.currentText()}
+    part("reset", QtWidgets.QPushButton).click()
+    part("fold", QtWidgets.QToolButton).click()
+    return {**facts, "reset": box.currentText()}
+
+
 def case_tokens(stage):
     yield from opened(stage)
     prompt().setPlainText("mountains at sunset, watercolor")
