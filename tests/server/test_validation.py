@@ -11,6 +11,8 @@ import pytest
 import requests
 
 from pentimento_shared.settings import SETTINGS, TASKS
+from tests.checkpoints import files
+from tests.checkpoints.test_library import FULL
 from tests.conftest import StartServer
 from tests.server.pictures import chunk, mask, picture, png
 from tests.server.serving import ServerProcess
@@ -277,6 +279,20 @@ def test_files_that_come_while_the_server_runs_are_listed(start_server: StartSer
     assert answer["vaes"] == ["mine"]
     assert [(row["name"], row["kind"]) for row in answer["refused"]] == [("old.ckpt", "checkpoint")]
     assert "old.ckpt is a pickle" in answer["refused"][0]["problem"]
+
+
+def test_a_model_without_a_vae_asks_for_one(start_server: StartServer, tiny_model: Path) -> None:
+    server = start_server(model=tiny_model)
+    models = server.data / "models"
+    (models / "vae").mkdir()
+    shutil.copy(tiny_model / "vae" / "diffusion_pytorch_model.safetensors", models / "vae" / "mine.safetensors")
+    bare = {name: shape for name, shape in FULL.items() if not name.startswith("first_stage_model.")}
+    files.write(models / "bare.safetensors", bare)
+    has_vae = {model["id"]: model["has_vae"] for model in server.get("/models").json()["models"]}
+    assert (has_vae["tiny"], has_vae["bare"]) == (True, False)
+    problem = refused(server.post(with_setting("model", "bare"), IMAGE), 422, "vae")
+    assert (problem["value"], problem["allowed"]) == ("automatic", "mine")
+    assert "The model bare has no VAE of its own. Choose one as SD VAE: mine." in problem["detail"]
 
 
 def test_openapi_names_every_route_and_setting(server: ServerProcess) -> None:
