@@ -102,7 +102,7 @@ def _restored(array: Float, up: Scale, down: Scale) -> Float:
         if np.abs(missing).max() < RESTORED:
             break
         before, made = made, ahead + up(missing)
-        ahead = made + np.float32(round / (round + 3)) * (made - before)
+        ahead = made + np.multiply(made - before, round / (round + 3), dtype=np.float32)
     return ahead
 
 
