@@ -36,6 +36,7 @@ from . import logs
 from .app import create_app
 from .doors import DoorError, Options, secret, tls_front
 from .guard import HEALTH_PATH, Guard
+from .heap import share_heaps
 from .lock import FolderLock, Locked
 from .services import Services
 from .token import TokenError
@@ -88,6 +89,7 @@ def serve(options: Options = _DEFAULTS, started: Callable[[Running], None] | Non
     again and `server.json` is removed. Raises ServeError when the server cannot start; then nothing was
     started.
     """
+    share_heaps()
     with ExitStack() as stack:
         stops = _stop_signals()
         running = _start(options, stack)
