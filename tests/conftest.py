@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.server.serving import ServerProcess
 
@@ -15,6 +16,12 @@ from tests.server.serving import ServerProcess
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 StartServer = Callable[..., ServerProcess]
+
+
+def pytest_configure() -> None:
+    """No example has to be done in time: a busy machine would fail it."""
+    settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

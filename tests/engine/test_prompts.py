@@ -172,7 +172,7 @@ def test_plain_words_are_encoded_as_diffusers_encodes_them(studio, which):
     vocabulary = vocabulary_of(model)
     marks = "()[]{}|:<>#_\\"
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=marks), max_size=70))
     @torch.inference_mode()
     def same(text: str) -> None:
@@ -195,7 +195,7 @@ def test_tokens_are_counted_as_transformers_counts_them(studio, which):
     assert ours.room == theirs.room == 75
     assert ours.comma == theirs.comma is not None
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.one_of(st.text(max_size=60), st.sampled_from(["<|endoftext|> x", "don't  WE'LL", "é e\u0301 ß", "٣4½"])))
     def same(text: str) -> None:
         assert list(ours.encode(text)) == list(theirs.encode(text))

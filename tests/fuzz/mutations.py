@@ -25,7 +25,6 @@ def rounds(count: int) -> settings:
     """`count` examples in CI, the same ones each time; in a long run TIMES as many, and others each time."""
     return settings(
         max_examples=count * TIMES,
-        deadline=None,
         derandomize=TIMES == 1,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     )

@@ -141,7 +141,7 @@ def test_first_come_first_served_and_a_rerun_goes_first(desk: Desk) -> None:
     assert desk.claim() == second
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(fractions=st.lists(st.floats(0, 1), min_size=1), restarts=st.sets(st.integers(0, 30)))
 def test_progress_never_falls_whatever_dies(
     fractions: list[float], restarts: set[int], tmp_path_factory: pytest.TempPathFactory

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pentimento.engine.color import fill_transparent, matched, ring_around
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 999))
 def test_filling_keeps_what_is_seen_and_stays_among_its_colours(width, height, seed):
     rng = np.random.default_rng(seed)

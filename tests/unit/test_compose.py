@@ -34,7 +34,7 @@ def cases(draw: st.DrawFn) -> tuple[Pixels, Pixels, Pixels, Rect]:
     return source, result, to_pixels(mask), context
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases())
 def test_full_differs_from_the_source_in_no_byte_where_the_mask_is_0(case):
     source, result, mask, context = case
@@ -47,7 +47,7 @@ def test_full_differs_from_the_source_in_no_byte_where_the_mask_is_0(case):
     assert np.array_equal(painted[taken][:, : result.channels], to_array(result)[taken])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases())
 def test_the_alpha_of_a_layer_is_the_selection(case):
     source, result, mask, context = case

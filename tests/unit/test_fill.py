@@ -26,7 +26,7 @@ def holes(height: int, width: int, seed: int) -> np.ndarray:
 pictures = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pictures)
 def test_nearest_is_nearest(shape):
     colour, known = random_picture(*shape), holes(*shape)
@@ -39,7 +39,7 @@ def test_nearest_is_nearest(shape):
         assert tuple(filled[y, x]) in near
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pictures, st.integers(0, 99))
 def test_what_is_hidden_has_no_influence(shape, other):
     """Under a mask of 1, or alpha of 0, the colours may be anything."""
@@ -55,7 +55,7 @@ def test_what_is_hidden_has_no_influence(shape, other):
         assert one.max() <= 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(pictures)
 def test_masked_fill_follows_the_mask_value(shape):
     """Nothing changes where the mask is 0; in between the fill shows as far as the mask says."""

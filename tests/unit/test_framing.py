@@ -102,7 +102,7 @@ def landscape(size: Size, seed: int = 0) -> np.ndarray:
     return ((picture - picture.min()) / (picture.max() - picture.min())).astype(np.float32)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.builds(Size, st.integers(4, 90), st.integers(4, 90)), st.floats(1, 4), st.floats(1, 4), st.integers(0, 9))
 @example(Size(50, 43), 1.0, 1.03125, 1)  # 1.6 levels off without the acceleration
 @example(Size(72, 90), 1.0093, 1.0028, 2)  # 2.9
@@ -144,7 +144,7 @@ def test_resize_and_fill_draws_the_edge_out():
     assert np.array_equal(shown[:, :32], np.repeat(picture[:, :1], 32, axis=1))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, sizes, st.sampled_from(RESIZE_MODES), st.integers(0, 255))
 def test_alpha_stays_in_range_and_flat_alpha_stays_flat(source, size, mode, level):
     frame = framing(source, size, mode)

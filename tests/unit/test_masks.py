@@ -15,7 +15,7 @@ shapes = st.tuples(st.integers(1, 24), st.integers(1, 24))
 masks = arrays(np.uint8, shapes, elements=st.sampled_from([0, 0, 0, 0, 1, 77, 254, 255]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks, st.integers(0, 9))
 def test_growing_is_the_greatest_value_in_a_disk(mask, px):
     y, x = np.mgrid[-px : px + 1, -px : px + 1]
@@ -30,7 +30,7 @@ def test_growing_is_the_greatest_value_in_a_disk(mask, px):
     assert np.array_equal(grown(mask, px), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks, st.integers(0, 12), st.integers(0, 12))
 def test_nothing_beyond_the_reach_is_selected(mask, grow, feather):
     box, after = bounds(mask), bounds(changed(mask, grow, feather))
@@ -40,7 +40,7 @@ def test_nothing_beyond_the_reach_is_selected(mask, grow, feather):
         assert box.grown(reach(grow, feather)).contains(after)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks, st.integers(0, 6), st.integers(0, 6))
 def test_computing_only_where_the_mask_can_change_changes_nothing(mask, grow, feather):
     assert np.array_equal(changed(mask, grow, feather), feathered(grown(mask, grow), feather))

@@ -194,7 +194,7 @@ SYNTAX = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.one_of(st.text(max_size=200), SYNTAX))
 def test_any_text_is_read_or_refused_with_a_place_in_it(text):
     try:

@@ -15,7 +15,7 @@ from pentimento.demo.scene import MAIN_SUBJECTS, SEASONS, STYLES, TIMES, Look, d
 SEEDS = st.integers(0, 10**6)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(SEEDS, st.sampled_from([(64, 64), (96, 64), (256, 256)]))
 def test_a_seed_always_draws_the_same_picture(seed: int, size: tuple[int, int]) -> None:
     first, second = render(seed, size), render(seed, size)
@@ -29,7 +29,7 @@ def test_other_seeds_draw_other_pictures() -> None:
     assert len({render(seed, 32).picture.tobytes() for seed in range(6)}) == 6
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(SEEDS, st.integers(16, 100), st.integers(16, 100))
 def test_every_array_has_the_size_that_was_asked(seed: int, width: int, height: int) -> None:
     drawn = render(seed, (width, height))
@@ -39,7 +39,7 @@ def test_every_array_has_the_size_that_was_asked(seed: int, width: int, height: 
     assert ((drawn.depth >= 0) & (drawn.depth <= 1)).all()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(SEEDS, st.sampled_from(TIMES), st.sampled_from(SEASONS), st.sampled_from(STYLES))
 def test_paired_looks_share_depth_and_subject(seed: int, time: str, season: str, style: str) -> None:
     one = render(seed, 64, time="day", season="summer", weather="clear", style="photo")
@@ -88,7 +88,7 @@ def test_the_sky_is_far_and_the_ground_comes_nearer_downward() -> None:
     assert drawn.depth[-1].mean() < 0.3 < drawn.depth[int(0.6 * 64)].mean() + 0.2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(0, 1000))
 def test_captions_keep_to_the_scene(seed: int, draw: int) -> None:
     scene = draw_scene(seed)

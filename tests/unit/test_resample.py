@@ -24,7 +24,7 @@ def landscape(size: Size, seed: int) -> np.ndarray:
     return ((picture - low) / max(high - low, 1e-9)).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sides, sides, st.integers(0, 99))
 def test_round_trip_is_exact(width, height, seed):
     context = (np.rint(landscape(Size(width, height), seed) * 255) / 255).astype(np.float32)
@@ -65,7 +65,7 @@ def test_padding_reflects_and_is_cut_off_again():
     assert np.array_equal(work[:, 130:], np.concatenate([context, context[::-1]])[:128, ::-1][:, :14])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sides, sides, st.integers(0, 255))
 def test_masks_stay_in_range_and_flat_ones_stay_flat(width, height, level):
     layout = work_layout(Size(width, height), NATIVE, 4 * NATIVE, 16)
