@@ -270,7 +270,7 @@ def measure_speed(folder: Path, cfg_scale: float) -> dict[str, float]:
 
 @click.group()
 @click.option("--model", type=click.Path(file_okay=False, path_type=Path), default=MODEL_FOLDER)
-@click.option("--cfg-scale", default=5.0, show_default=True)
+@click.option("--cfg-scale", default=3.0, show_default=True)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),

@@ -24,7 +24,7 @@ from pentimento.demo.render import render
 DESCRIPTION = (
     "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
     "without a download. It restyles pictures well at strengths 0.3 to 0.7: dawn, sunset, night and overcast light; "
-    "watercolor, ink and pencil. Text to image gives light, colors and a horizon, as a blurry impression. "
+    "watercolor, oil, ink and pencil. Text to image gives style, light, colors and a horizon, as a rough impression. "
     "It does not draw objects on demand and knows no people, no animals and no text."
 )
 
@@ -58,7 +58,7 @@ def model_page(vae: AutoencoderKL, cfg_scale: float) -> dict[str, Any]:
         "native_size": [256, 256],
         "max_pixels": 262144,
         "multiple": 16,
-        "min_steps": 4,
+        "min_steps": 8,
         "defaults": {"sampler": "DPM++ 2M", "schedule": "SGM Uniform", "steps": 20, "cfg_scale": cfg_scale},
         "preview": {"matrix": matrix, "bias": bias},
         "description": DESCRIPTION,

@@ -178,7 +178,7 @@ def resume_command(obj: tuple[Path, int]) -> None:
 
 @main.command("export")
 @click.argument("target", type=click.Path(file_okay=False, path_type=Path), default=MODEL_FOLDER)
-@click.option("--cfg-scale", default=5.0, show_default=True, help="The default guidance that the model's page names.")
+@click.option("--cfg-scale", default=3.0, show_default=True, help="The default guidance that the model's page names.")
 @click.pass_obj
 def export_command(obj: tuple[Path, int], target: Path, cfg_scale: float) -> None:
     """Write the averaged weights as a diffusers folder in half precision."""
