@@ -77,7 +77,7 @@ def faults_of_home(home: Path, entries: Sequence[Entry], more: int) -> Iterator[
     for name in there & named:
         if hashlib.sha256(blobs.read(name)).hexdigest() != name:
             yield f"the blob {name} does not hold what its name says"
-    known = {"blobs", "logs", "models", "jobs.sqlite3", "server.lock", "token", "backend.json"}
+    known = {"blobs", "logs", "models", "jobs.sqlite3", "hashes.json", "server.lock", "token", "backend.json"}
     for folder in (data, home / "config", data / "blobs" / "tmp", data / "logs"):
         for path in folder.iterdir():
             if path.name not in known and not re.fullmatch(r"(server|worker)\.log(\.\d)?|[0-9a-f]{2}", path.name):
