@@ -465,4 +465,4 @@ def case_script_fu_calls_them_too(stage):
 def case_arguments_that_are_left_out_are_the_models(stage):
     image, layer = new_image()
     settings = record(made("img2img", image=image, drawables=[layer], strength=0.1)[0])["settings"]
-    assert (settings["cfg_scale"], settings["steps"]) == (4.0, 20)
+    assert (settings["cfg_scale"], settings["steps"]) == (3.0, 20)

@@ -50,7 +50,7 @@ def test_every_row_of_the_table_has_its_widget_with_the_models_values(played: Ed
     facts = played.check("idle")
     hidden = [row.name for row in SETTINGS if row.hidden]
     assert facts["shown"] == [row.name for row in SETTINGS if row.name not in hidden]
-    assert facts["cfg_scale"] == 4.0
+    assert facts["cfg_scale"] == 3.0
     assert facts["clip_skip_most"] == 2
     assert facts["grow"] == [False, "Only for inpainting."]
     assert facts["clipped"] == []
