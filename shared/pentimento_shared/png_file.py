@@ -124,6 +124,7 @@ def read_png_text(data: bytes) -> dict[str, str]:
 
     Raises PixelsError when it is not a whole PNG, or a compressed text is damaged or larger than MAX_TEXT.
     """
+    read_png_header(data)
     readers = {b"tEXt": _latin_text, b"zTXt": _compressed_text, b"iTXt": _unicode_text}
     return dict(readers[kind](bytes(body)) for kind, body in chunks(data) if kind in readers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection
 from typing import BinaryIO, Final
 
@@ -9,8 +10,9 @@ from .png_file import MAX_TEXT, SIGNATURE, PixelsError, chunk, read_png_text
 
 _TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt")
 _MOST_CHUNKS: Final = 1 << 20
-_EMPTY_HEADER: Final = b"".join(chunk(b"IHDR", b""))
-_END: Final = b"".join(chunk(b"IEND", b""))
+_HEADER: Final = b"".join(chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)))
+_END: Final = b"".join([*chunk(b"IDAT", b""), *chunk(b"IEND", b"")])
+"""Before and after a text that is read by itself: the picture of 1 x 1 px that it shall belong to."""
 
 
 def read_texts(file: BinaryIO, keywords: Collection[str]) -> dict[str, str]:
@@ -49,4 +51,4 @@ def _body(file: BinaryIO, length: int) -> bytes:
 def _wanted(body: bytes, head: bytes, keywords: Collection[str]) -> dict[str, str]:
     if body.partition(b"\0")[0].decode("latin-1") not in keywords:
         return {}
-    return read_png_text(SIGNATURE + _EMPTY_HEADER + head + body + _END)
+    return read_png_text(SIGNATURE + _HEADER + head + body + _END)
