@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import krita
 
@@ -22,6 +21,7 @@ from pentimento_shared.document import (
     Steps,
 )
 from pentimento_shared.geometry import Rect, Size
+from pentimento_shared.steps import aside, through
 
 from . import pixel_access
 from .colors import ColorSpace
@@ -43,8 +43,6 @@ _KINDS: Final = {
     "colorizemask": "a colorize mask",
 }
 _ACTIVE_WITHIN_S: Final = 2.0
-
-T = TypeVar("T")
 
 
 class KritaDocument(Document):
@@ -114,7 +112,7 @@ class KritaDocument(Document):
             return bytes(reader(*strip))
 
         if own == space:
-            return (yield from _aside(lambda: _through(pixel_access.read(read_strip, rect, space))))
+            return (yield from aside(lambda: through(pixel_access.read(read_strip, rect, space))))
         with pixel_access.conversion(own, space) as convert:
             return (yield from pixel_access.read(read_strip, rect, space, convert))
 
@@ -174,7 +172,7 @@ class KritaDocument(Document):
             raise DocumentChanged("The document was converted to another colour space since the job began.")
         node = self._document.createNode(new.name, "paintlayer")
         # Nobody else knows the node yet, so another thread can fill it: Krita's memory for it comes 64 MB at a time.
-        yield from _aside(lambda: _through(pixel_access.write(node, new.pixels, new.place, space)))
+        yield from aside(lambda: through(pixel_access.write(node, new.pixels, new.place, space)))
         if new.mask is not None:
             selection = krita.Selection()
             yield from pixel_access.write_mask(selection, new.mask, new.place)
@@ -319,26 +317,7 @@ def _beside(target: QtCore.QObject, method: str, *arguments: object) -> Steps[bo
             return False
         return True
 
-    return (yield from _aside(call))
-
-
-def _aside(work: Callable[[], T]) -> Steps[T]:
-    """Does the work in a thread of its own, and gives what it gives or raises what it raises."""
-    pool = ThreadPoolExecutor(1, "pentimento-document")
-    done = pool.submit(work)
-    pool.shutdown(wait=False)
-    while not done.done():
-        yield WAIT
-    return done.result()
-
-
-def _through(steps: Steps[T]) -> T:
-    """What the steps come to, all at once."""
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        return end.value
+    return (yield from aside(call))
 
 
 def _id(node: krita.Node) -> str:

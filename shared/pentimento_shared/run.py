@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from .geometry import Size
 from .pixel_form import Form, fitted, form_of
 from .plans import Plan
 from .status import Status
+from .steps import aside
 
 BUDGET_S: Final = 0.025
 """Seconds of one step() beyond which no further piece of work is begun, going by the longest piece so far."""
@@ -209,17 +209,12 @@ class Run:
 
 def _fitted(insertion: Insertion, form: Form) -> Steps[Insertion]:
     """The insertion with its pixels in another document's form; the work is done in a thread of its own."""
-    layers = list(insertion.layers)
 
-    def work() -> None:
-        for k, layer in enumerate(layers):
-            layers[k] = replace(layer, pixels=fitted(layer.pixels, form))
+    def work() -> Insertion:
+        layers = tuple(replace(layer, pixels=fitted(layer.pixels, form)) for layer in insertion.layers)
+        return replace(insertion, layers=layers)
 
-    thread = threading.Thread(target=work, name="pentimento-fit", daemon=True)
-    thread.start()
-    while thread.is_alive():
-        yield WAIT
-    return replace(insertion, layers=tuple(layers))
+    return (yield from aside(work))
 
 
 def _done(status: Status) -> str:

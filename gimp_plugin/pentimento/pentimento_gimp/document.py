@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 
 from gi.repository import Gimp, GLib
 
@@ -32,8 +32,6 @@ from .pixel_transport import (
     with_alpha,
     write,
 )
-
-T = TypeVar("T")
 
 PARASITE: Final = "pentimento-recipe"
 """Name of the parasite that holds a layer's record; it is saved with the image."""
@@ -272,15 +270,6 @@ class GimpDocument:
             image.undo_group_end()
         image.set_selected_layers([built[0]])
         Gimp.displays_flush()
-
-
-def finished(steps: Steps[T]) -> T:
-    """What the steps come to, all at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def open_images() -> list[Gimp.Image]:

@@ -12,9 +12,10 @@ from pentimento_shared.layer_record import LayerRecord
 from pentimento_shared.pixels import PixelsError, encode_png
 from pentimento_shared.png_file import chunk
 from pentimento_shared.recipe import INFOTEXT_KEY, PNG_KEY, RecipeError
+from pentimento_shared.steps import through
 
 from .call import Call, Refused, failed
-from .document import GimpDocument, finished
+from .document import GimpDocument
 
 _HEADER_END = 33
 """Bytes of a PNG's signature and header, after which its colour profile comes."""
@@ -29,7 +30,7 @@ def save(call: Call, document: GimpDocument) -> None:
     path = _asked(layer.name) if call.mode == Gimp.RunMode.INTERACTIVE else _given(call)
     try:
         recipe = LayerRecord.from_json(text).recipe
-        pixels = finished(document.read_layer(layer.id, layer.bounds, bare=False))
+        pixels = through(document.read_layer(layer.id, layer.bounds, bare=False))
         about = {PNG_KEY: recipe.to_json(), INFOTEXT_KEY: recipe.to_infotext()}
         path.write_bytes(_profiled(encode_png(pixels.joined(), about, level=6), document.profile()))
     except (DocumentError, PixelsError, RecipeError) as error:
