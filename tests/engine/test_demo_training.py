@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from pentimento.demo.data import LOOKS, group_scenes
 from pentimento.demo.denoiser import Batch, Mix, build_unet, draw_sample, noised, patch, training_betas
+from pentimento.demo.optimize import Optimiser
 from pentimento.demo.text import FACTS, WIDTH, facts_of
 
 
@@ -99,3 +102,30 @@ def test_the_text_reaches_the_finest_resolution():
     with torch.no_grad():
         one, other = (unet(x, torch.tensor([500]), torch.randn(1, 77, WIDTH)).sample for _ in range(2))
     assert (one - other).abs().max() > 1e-4
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped():
+    """Every weight is moved, and what a checkpoint keeps is all that the next step depends on."""
+    torch.manual_seed(0)
+    unet, words = build_unet(), torch.nn.Linear(WIDTH, WIDTH)
+    first = copy.deepcopy(unet.state_dict())
+    x, t, text = torch.randn(1, 4, 16, 16), torch.tensor([500]), torch.randn(1, 77, WIDTH)
+
+    def train(steps: int) -> None:
+        for _ in range(steps):
+            unet(x, t, words(text)).sample.square().mean().backward()
+            optimiser.step(1e-3)
+
+    optimiser = Optimiser(unet, words)
+    train(2)
+    kept = copy.deepcopy((unet.state_dict(), words.state_dict(), optimiser.state_dict()))
+    train(2)
+    straight = copy.deepcopy(unet.state_dict())
+    assert not [name for name in first if torch.equal(first[name], straight[name])]
+
+    unet.load_state_dict(kept[0])
+    words.load_state_dict(kept[1])
+    optimiser = Optimiser(unet, words)
+    optimiser.load_state_dict(kept[2])
+    train(2)
+    assert not [name for name, value in unet.state_dict().items() if not torch.equal(value, straight[name])]

@@ -136,5 +136,5 @@ def resume(folder: Path, source: Path) -> list[str]:
     if (folder / "encoder.pt").exists():
         encoder.load_state_dict(torch.load(folder / "encoder.pt"))
     weights = torch.nn.ModuleList([unet, encoder]).state_dict()
-    denoiser.save(folder / "denoiser.pt", {"weights": weights, "average": weights, "adam": None, "step": 0})
+    denoiser.save(folder / "denoiser.pt", {"weights": weights, "average": weights, "optimiser": None, "step": 0})
     return [name for name in fresh if name not in taken]
