@@ -23,9 +23,9 @@ from pentimento_shared.places import data_folder, server_file, token_file
 from pentimento_shared.settings import SETTINGS
 
 from . import __version__
+from .disk import open_private, room_in
 from .doctor import Finding
 from .jobs.discretion import HIDDEN, private_texts
-from .jobs.disk import open_private, room_in
 from .server.token import VARIABLE
 
 _LONGEST_LOG: Final = 4 << 20

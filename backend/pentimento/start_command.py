@@ -7,7 +7,7 @@ import sys
 
 from pentimento_shared.places import backend_file
 
-from .jobs.disk import private_folder, write_whole
+from .disk import private_folder, write_whole
 
 
 def remember() -> None:

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pentimento.disk import write_whole
 from pentimento.jobs import protocol
 from pentimento.jobs.blobs import Blobs
 from pentimento.jobs.clock import LONGEST_ABSENCE, RetentionClock
-from pentimento.jobs.disk import write_whole
 from pentimento.jobs.hub import MOST_WAITERS, Hub
 from pentimento.jobs.problem import Problem
 from pentimento.jobs.queue import Jobs, JobView, KeyMisused

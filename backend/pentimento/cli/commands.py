@@ -79,7 +79,7 @@ def token(show: bool, new: bool) -> None:
     """
     import os
 
-    from pentimento.jobs.disk import DiskFull
+    from pentimento.disk import DiskFull
     from pentimento.server.token import TokenError
     from pentimento.server.token import token as find_or_make
     from pentimento_shared.places import token_file

@@ -29,8 +29,8 @@ def explain(error: BaseException) -> Failure:
     """What to tell of any exception that reached the top."""
     import click
 
+    from pentimento.disk import DiskFull, NotOurs
     from pentimento.engine.request import EngineError
-    from pentimento.jobs.disk import DiskFull, NotOurs
     from pentimento_shared.answers import BackendError, BackendProblem
     from pentimento_shared.settings import SettingError
 

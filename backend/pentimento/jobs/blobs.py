@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import BinaryIO, Final
 from uuid import uuid4
 
-from .disk import open_private, private_folder, room_in, sync_folder
+from ..disk import open_private, private_folder, room_in, sync_folder
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
 

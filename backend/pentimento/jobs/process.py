@@ -18,8 +18,8 @@ from typing import BinaryIO, Final
 import pentimento
 import pentimento_shared
 
+from ..disk import open_private
 from . import protocol
-from .disk import open_private
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from ..disk import DiskFull
 from .clock import RetentionClock
-from .disk import DiskFull
 from .hub import Hub, Live
 from .problem import Problem
 from .records import ImageRecord, JobRecord, State, Submission

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pentimento_shared.geometry import Rect, Size
 
-from .disk import DiskFull, open_private
+from ..disk import DiskFull, open_private
 from .problem import Problem
 from .records import ImageRecord, JobRecord, State, Submission
 from .schema import migrate

@@ -14,8 +14,8 @@ from typing import Final, Literal, TypeVar
 
 from pentimento_shared.geometry import Rect
 
+from ..disk import DiskFull
 from . import protocol, wire
-from .disk import DiskFull
 from .problem import Problem
 from .process import Ended, Report, Worker, bound_log
 from .queue import Jobs

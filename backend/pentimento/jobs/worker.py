@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 from pentimento_shared.pixels import PixelsError, encode_png
 from pentimento_shared.settings import SettingError
 
+from ..disk import DiskFull
 from . import protocol, wire
 from .blobs import Blobs
 from .discretion import private_texts, told
-from .disk import DiskFull
 from .problem import Problem
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from pentimento.jobs.disk import open_private
+from pentimento.disk import open_private
 
 _LARGEST: Final = 4 << 20
 _KEPT: Final = 3

@@ -10,8 +10,8 @@ from uuid import uuid4
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
+from pentimento.disk import DiskFull
 from pentimento.engine.request import EngineError
-from pentimento.jobs.disk import DiskFull
 from pentimento.jobs.problem import Problem
 from pentimento_shared.pixels import PixelsError
 from pentimento_shared.settings import SettingError

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pentimento
 from pentimento import start_command
+from pentimento.disk import DiskFull, NotOurs, private_folder, write_whole
 from pentimento.engine.models import ModelLibrary
 from pentimento.jobs.blobs import Blobs
 from pentimento.jobs.clock import RetentionClock
-from pentimento.jobs.disk import DiskFull, NotOurs, private_folder, write_whole
 from pentimento.jobs.hub import Hub
 from pentimento.jobs.queue import Jobs
 from pentimento.jobs.retention import Retention

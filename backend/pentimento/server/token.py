@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pentimento.jobs.disk import private_folder, write_whole
+from pentimento.disk import private_folder, write_whole
 
 VARIABLE: Final = "PENTIMENTO_TOKEN"
 _BYTES: Final = 32

@@ -8,15 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pentimento_shared.places import data_folder
 
+from ...disk import PRIVATE_FOLDER, DiskFull, write_whole
 from ..interrupting import check_here
 
 _log = logging.getLogger(__name__)
@@ -80,8 +79,9 @@ class Hashes:
             return
         entries = {**self._entries(), states[0].path: {"files": states, "sha256": digest}}
         try:
-            _write(self._kept, json.dumps(entries, indent=1))
-        except OSError as error:
+            self._kept.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            write_whole(self._kept, json.dumps(entries, indent=1).encode("ascii"))
+        except (OSError, DiskFull) as error:
             _log.info("%s cannot be written (%s); the hash is worked out again next time", self._kept, error)
 
 
@@ -106,16 +106,3 @@ def _read(files: Sequence[Path]) -> str:
                 check_here()
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    """Replaces the file in one step."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

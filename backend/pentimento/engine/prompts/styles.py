@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Final
 
 from pentimento_shared.settings import SettingError, did_you_mean
 
+from ...disk import PRIVATE_FOLDER, write_whole
 from .tracing import LONGEST
 
 FIELD: Final = "styles"
@@ -42,7 +41,8 @@ def read_styles(path: Path) -> tuple[Style, ...]:
 def save_style(path: Path, style: Style) -> None:
     """Adds a style to the file, or puts it in the place of the one of its name; all other rows stay.
 
-    Raises SettingError for a name that could not be read back, words that are too long, or a file that cannot be read.
+    Raises SettingError for a name that could not be read back, words that are too long, or a file that cannot be read;
+    DiskFull.
     """
     allowed = 'one line that does not start with # or "----"'
     if not _is_style(style.name) or style.name != style.name.strip() or not style.name.isprintable():
@@ -59,7 +59,7 @@ def save_style(path: Path, style: Style) -> None:
 
 
 def remove_style(path: Path, name: str) -> None:
-    """Takes a style out of the file. Raises SettingError for a name that it does not hold."""
+    """Takes a style out of the file. Raises SettingError for a name that it does not hold; DiskFull."""
     choose(name, read_styles(path), path)
     _write(path, [row for row in _rows(path) if row["name"] != name])
 
@@ -109,18 +109,9 @@ def _row(row: dict[str, str | None]) -> dict[str, str]:
 
 
 def _write(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    """Replaces the file in one step: who reads it meanwhile sees the old one or the new one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Raises DiskFull."""
+    path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerows([_COLUMNS, *([row[column] for column in _COLUMNS] for row in rows)])
-    descriptor, draft = tempfile.mkstemp(prefix=".styles-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as file:
-            file.write(text.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    write_whole(path, text.getvalue().encode("utf-8-sig"))

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from flask import Blueprint, Response, request
 
-from pentimento.jobs.disk import DiskFull
+from pentimento.disk import DiskFull
 from pentimento.jobs.queue import JobView
 from pentimento.jobs.records import ImageRecord, State
 from pentimento_shared.pixels import Pixels, decode_png, encode_png

@@ -11,7 +11,6 @@ from flask import Blueprint, request
 
 from pentimento.engine.prompts.checking import check_prompts
 from pentimento.engine.prompts.styles import Style, read_styles, remove_style, save_style
-from pentimento.jobs.disk import room_in
 from pentimento_shared.settings import SEED_END, did_you_mean, validate
 
 from .. import strict_json
@@ -55,7 +54,7 @@ def save(name: str) -> dict[str, Any]:
     words = services().words
     values = {field: str(value) for field, value in validate("txt2img", _document("style", STYLE_FIELDS)).items()}
     style = Style(name, values["prompt"], values["negative_prompt"])
-    with words.writing, room_in(words.files.styles.parent):
+    with words.writing:
         save_style(words.files.styles, style)
     return asdict(style)
 
@@ -64,7 +63,7 @@ def save(name: str) -> dict[str, Any]:
 def remove(name: str) -> dict[str, Any]:
     """Takes a style out of the file."""
     words = services().words
-    with words.writing, room_in(words.files.styles.parent):
+    with words.writing:
         remove_style(words.files.styles, name)
     return styles()
 
