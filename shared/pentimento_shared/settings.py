@@ -216,6 +216,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default=AUTOMATIC_VAE,
         group="model",
         maximum=200,
+        choices=(AUTOMATIC_VAE,),
     ),
     Setting(
         name="cfg_scale",

@@ -277,6 +277,8 @@ def test_files_that_come_while_the_server_runs_are_listed(start_server: StartSer
     (models / "old.ckpt").write_bytes(b"never opened")
     answer = server.get("/models").json()
     assert answer["vaes"] == ["mine"]
+    rows = {row["name"]: row for row in server.get("/settings").json()["settings"]}
+    assert rows["vae"]["choices"] == ["automatic", "mine"]
     assert [(row["name"], row["kind"]) for row in answer["refused"]] == [("old.ckpt", "checkpoint")]
     assert "old.ckpt is a pickle" in answer["refused"][0]["problem"]
 

@@ -125,9 +125,9 @@ def case_inside_the_dialog(stage):
         config.set_property("prompt", "a (mountain")
         yield stage.until(area.fault.get_text, "the fault")
         facts = {"count": count, "fault": area.fault.get_text(), "built": built}
-        names = shown._fields["upscale_first"].box.get_model()
-        yield stage.until(lambda: len(names) > 2, "the backend's upscalers")
-        facts["upscalers"] = [line[0] for line in names]
+        files = {row: shown._fields[row].box.get_model() for row in ("vae", "upscale_first")}
+        yield stage.until(lambda: len(files["upscale_first"]) > 2, "the backend's upscalers")
+        facts["files"] = {row: [line[0] for line in names] for row, names in files.items()}
         shown._reuse(stage.given["infotext"])
         look()
         facts["told"] = shown._told.get_text()

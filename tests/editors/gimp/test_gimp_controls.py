@@ -10,8 +10,8 @@ from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import Pixels, encode_png
 from pentimento_shared.recipe import INFOTEXT_KEY
 from pentimento_shared.settings import SETTINGS
-from tests import upscalers
 from tests.editors.conftest import Play
+from tests.editors.extra_files import put_files
 from tests.editors.gimp.test_gimp import GIVEN, PATIENCE_S, script
 from tests.editors.harness import EditorRun
 from tests.server.serving import ServerProcess
@@ -32,7 +32,7 @@ SCREEN = (1366, 768)
 @pytest.fixture(scope="module")
 def seen(gimp_window: Play, demo_backend: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> EditorRun:
     (demo_backend.data / "styles.csv").write_text(STYLES, "utf-8")
-    upscalers.write(demo_backend.data / "models" / "upscalers" / "Mill_x4.safetensors", upscalers.compact(4))
+    put_files(demo_backend.data / "models")
     path: Path = tmp_path_factory.mktemp("given") / "cat.png"
     path.write_bytes(encode_png(Pixels(Size(16, 16), 3, 8, bytes(768)), {INFOTEXT_KEY: INFOTEXT}))
     given = {**GIVEN, "infotext": str(path)}
@@ -63,8 +63,9 @@ def test_a_file_chosen_by_keyboard_is_what_is_painted(seen: EditorRun) -> None:
     assert {name: made[name] for name in filled} == filled
 
 
-def test_upscalers_are_offered_by_name(seen: EditorRun) -> None:
-    assert seen.check("inside_the_dialog")["upscalers"] == ["Lanczos", "off", "Mill_x4"]
+def test_upscalers_and_vaes_are_offered_by_name(seen: EditorRun) -> None:
+    files = seen.check("inside_the_dialog")["files"]
+    assert files == {"vae": ["automatic", "Own"], "upscale_first": ["Lanczos", "off", "Mill_x4"]}
 
 
 def test_refining_begins_with_what_was_written(seen: EditorRun) -> None:

@@ -10,8 +10,8 @@ from pentimento_shared.geometry import Size
 from pentimento_shared.pixels import Pixels, encode_png
 from pentimento_shared.recipe import INFOTEXT_KEY, PNG_KEY
 from pentimento_shared.settings import GROUPS
-from tests import upscalers
 from tests.editors.conftest import Play
+from tests.editors.extra_files import put_files
 from tests.editors.harness import EditorRun
 from tests.server.serving import ServerProcess
 from tests.unit.test_recipe import recipe
@@ -34,8 +34,8 @@ def pictures(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def played(krita: Play, demo_backend: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> EditorRun:
     (demo_backend.data / "styles.csv").write_text(STYLES, "utf-8")
-    upscalers.write(demo_backend.data / "models" / "upscalers" / "Mill_x4.safetensors", upscalers.compact(4))
-    cases = ["groups", "upscalers", "tokens", "styles", "reuse_from_file"]
+    put_files(demo_backend.data / "models")
+    cases = ["groups", "files", "tokens", "styles", "reuse_from_file"]
     given = pictures(tmp_path_factory.mktemp("given") / "pictures")
     return krita("krita_controls.py", backend=demo_backend, cases=cases, given=given, patience=600)
 
@@ -49,12 +49,13 @@ def test_the_fold_has_the_groups_and_costs_the_window_little(played: EditorRun) 
     assert facts["unfold"] < 50
 
 
-def test_upscalers_are_offered_by_name(played: EditorRun) -> None:
-    facts = played.check("upscalers")
+def test_upscalers_and_vaes_are_offered_by_name(played: EditorRun) -> None:
+    facts = played.check("files")
     assert facts == {
         "names": ["Lanczos", "off", "Mill_x4"],
         "chosen": "Mill_x4",
         "shown": "Mill_x4",
+        "vaes": ["automatic", "Own"],
         "reset": "Lanczos",
     }
 

@@ -65,7 +65,7 @@ def case_groups(stage):
     }
 
 
-def case_upscalers(stage):
+def case_files(stage):
     """The backend's files among the words of a setting."""
     yield from opened(stage)
     part("fold", QtWidgets.QToolButton).click()
@@ -77,8 +77,10 @@ def case_upscalers(stage):
     yield stage.until(lambda: len(names()) > 2, "the backend's upscalers")
     box.setCurrentText("Mill_x4")
     box.textActivated.emit("Mill_x4")
-    docker().settings.grab().save(str(stage.folder / "krita-upscalers.png"))
+    vaes = part("vae").findChild(QtWidgets.QComboBox)
+    docker().settings.grab().save(str(stage.folder / "krita-files.png"))
     facts = {"names": names(), "chosen": value("upscale_first"), "shown": box.currentText()}
+    facts["vaes"] = [vaes.itemText(index) for index in range(vaes.count())]
     part("reset", QtWidgets.QPushButton).click()
     part("fold", QtWidgets.QToolButton).click()
     return {**facts, "reset": box.currentText()}

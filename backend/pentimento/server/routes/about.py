@@ -63,9 +63,10 @@ def _refused(file: ModelFile) -> dict[str, str]:
 def settings() -> dict[str, Any]:
     """The settings table; with `?model=ID` its defaults, limits and tasks are those of that model."""
     name = request.args.get("model")
-    model = services().library.get(name) if name else None
+    library = services().library
+    model = library.get(name) if name else None
     # A row whose value may be a file's name says which files there are.
-    named = {"upscale_first": services().library.usable("upscaler")}
+    named = {"vae": library.usable("vae"), "upscale_first": library.usable("upscaler")}
     return {
         "model": model.id if model else None,
         "tasks": list(model.tasks if model else TASKS),
