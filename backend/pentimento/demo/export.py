@@ -23,9 +23,9 @@ from pentimento.demo.render import render
 
 DESCRIPTION = (
     "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
-    "without a download. It restyles pictures well at strengths 0.3 to 0.7: dawn, sunset, night and overcast light; "
-    "watercolor, oil, ink and pencil. Text to image gives style, light, colors and a horizon, as a rough impression. "
-    "It does not draw objects on demand and knows no people, no animals and no text."
+    "without a download. It restyles pictures well at strengths 0.3 to 0.6: dawn, sunset, night and overcast light; "
+    "watercolor, oil, ink, pencil and pixel art. Text to image gives a plain landscape in that light and style, and "
+    "now and then a house or a boat in it. It knows no people, no animals and no text."
 )
 
 
