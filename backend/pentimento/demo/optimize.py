@@ -2,8 +2,9 @@
 
 Measured on one core at 64 px from the same start, one run each: after the same three minutes Muon's loss on held-out
 renders was 0.554 at three times AdamW's rate and 0.558 at the same, AdamW's 0.572, although Muon's steps take a third
-longer there. AdamW's rate of 1e-3 was not varied. Muon: Jordan et al., https://kellerjordan.github.io/posts/muon; the scaling of the rate: Liu et al.,
-arXiv 2502.16982.
+longer there. AdamW's rate of 1e-3 was not varied.
+
+Muon: Jordan et al., https://kellerjordan.github.io/posts/muon; the scaling of the rate: Liu et al., arXiv 2502.16982.
 """
 
 from __future__ import annotations
