@@ -84,7 +84,7 @@ def _batches(folder: Path, rng: np.random.Generator, size: int) -> Iterator[tupl
 
 
 def train_judge(folder: Path, minutes: float) -> Judge:
-    """Train on the training set's renders, resumed from and saved to FOLDER/judge.pt."""
+    """Train on the training set's renders, resumed from FOLDER/judge.pt; what was learnt is saved there."""
     judge, path = Judge(), folder / "judge.pt"
     if path.exists():
         judge.load_state_dict(torch.load(path))
@@ -103,7 +103,9 @@ def train_judge(folder: Path, minutes: float) -> Judge:
         adam.zero_grad()
         loss.backward()
         adam.step()
-    torch.save(judge.state_dict(), path)
+    if minutes > 0:
+        torch.save(judge.state_dict(), path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").rename(path)
     return judge.eval()
 
 
