@@ -41,6 +41,8 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What may stand small in the distance."""
 FLYING: Final = ("balloon", "birds")
+SMALLER: Final = 0.35
+"""Share of scenes whose main subject is small enough to stand whole in a mask, with its surroundings."""
 MAIN_SUBJECTS: Final = ("house", "tree", "lighthouse", "sailboat", "balloon", "cactus")
 
 
@@ -112,10 +114,10 @@ def draw_look(rng: np.random.Generator) -> Look:
     return Look(time=time, weather=weather, season=season, style=style)
 
 
-def draw_subject(rng: np.random.Generator, kind: str, ground: str, horizon: float, main: bool) -> Subject:
-    """A subject of a kind, put where such a thing can stand or fly."""
+def draw_subject(rng: np.random.Generator, kind: str, horizon: float, main: bool, scale: float = 1.0) -> Subject:
+    """A subject of a kind, put where such a thing can stand or fly; `scale` makes it smaller than usual."""
     tall = {"lighthouse": 1.25, "pine": 1.15, "tree": 1.05, "rocks": 0.5, "birds": 0.5, "house": 0.9}.get(kind, 1.0)
-    size = float(rng.uniform(0.45, 0.68) if main else rng.uniform(0.12, 0.26)) * tall
+    size = float(rng.uniform(0.45, 0.68) if main else rng.uniform(0.12, 0.26)) * tall * scale
     x = float(rng.uniform(0.28, 0.72) if main else rng.uniform(0.05, 0.95))
     if kind in FLYING:
         y = float(rng.uniform(size + 0.02, max(horizon + 0.12, size + 0.06)))
@@ -154,9 +156,11 @@ def draw_scene(seed: int) -> Scene:
     subject = None
     if rng.random() < 0.82:
         kind = str(rng.choice(SUBJECTS[ground]))
-        subject = draw_subject(rng, kind, ground, horizon, main=True)
+        sizes = np.random.default_rng([seed, 2])  # Its own stream: all else stays as it was drawn before.
+        scale = 1.0 if sizes.random() >= SMALLER else float(sizes.uniform(0.48, 0.72))
+        subject = draw_subject(rng, kind, horizon, main=True, scale=scale)
     extras = tuple(
-        draw_subject(rng, str(rng.choice(EXTRAS[ground])), ground, horizon, main=False)
+        draw_subject(rng, str(rng.choice(EXTRAS[ground])), horizon, main=False)
         for _ in range(int(rng.choice((0, 1, 2), p=(0.6, 0.25, 0.15))))
     )
     shore = draw_shore(rng, ground, horizon, subject)
