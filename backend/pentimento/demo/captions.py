@@ -192,16 +192,23 @@ def subject_phrase(rng: np.random.Generator, subject: Subject) -> str:
     return ("an " if noun[0] in "aeiou" else "a ") + noun
 
 
+def disc_words(scene: Scene) -> tuple[str, ...]:
+    """What the sun or the moon may be called; empty where neither is to be seen."""
+    look = scene.look
+    if not scene.disc or look.weather not in ("clear", "clouds") or look.time == "overcast":
+        return ()
+    if look.time == "night":
+        return ("the moon", "the full moon", "a bright moon")
+    return ("the sun", "the sun in the sky", "a bright sun")
+
+
 def sky_phrases(rng: np.random.Generator, scene: Scene) -> list[str]:
     """Phrases about the sun, the moon and the stars where they can be seen."""
-    look = scene.look
-    clear = look.weather in ("clear", "clouds")
-    if look.time == "night" and clear:
-        moon = ["the moon", "the full moon", "a bright moon"] if scene.disc else []
-        return [str(rng.choice([*moon, "stars", "a starry sky"]))]
-    if scene.disc and clear and look.time != "overcast":
-        return [str(rng.choice(("the sun", "the sun in the sky", "a bright sun")))]
-    return []
+    stars = (
+        ("stars", "a starry sky") if scene.look.time == "night" and scene.look.weather in ("clear", "clouds") else ()
+    )
+    words = (*disc_words(scene), *stars)
+    return [_pick(rng, words)] if words else []
 
 
 def caption(

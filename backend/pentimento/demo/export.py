@@ -20,6 +20,7 @@ from pentimento.demo import denoiser, text
 from pentimento.demo.autoencoder import encoded
 from pentimento.demo.data import HELD_OUT
 from pentimento.demo.render import render
+from pentimento.demo.unet import SIDE, build_unet
 
 DESCRIPTION = (
     "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
@@ -55,7 +56,7 @@ def model_page(vae: AutoencoderKL, cfg_scale: float) -> dict[str, Any]:
         "id": "demo",
         "name": "Pentimento demo (landscapes)",
         "family": "sd15",
-        "native_size": [256, 256],
+        "native_size": [SIDE, SIDE],
         "max_pixels": 262144,
         "multiple": 16,
         "min_steps": 8,
@@ -69,7 +70,7 @@ def model_page(vae: AutoencoderKL, cfg_scale: float) -> dict[str, Any]:
 def export(folder: Path, target: Path, cfg_scale: float) -> int:
     """Write FOLDER's averaged weights to `target`, whole or not at all; gives its size in bytes."""
     tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"))
-    unet, encoder = denoiser.build_unet(), text.build_encoder(tokenizer)
+    unet, encoder = build_unet(), text.build_encoder(tokenizer)
     torch.nn.ModuleList([unet, encoder]).load_state_dict(
         torch.load(folder / "denoiser.pt", map_location="cpu")["average"]
     )
@@ -127,7 +128,7 @@ def resume(folder: Path, source: Path) -> list[str]:
         )
     AutoencoderKL.from_pretrained(source / "vae", dtype=torch.float32).save_pretrained(folder / "vae")
     shutil.copytree(source / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
-    unet = denoiser.build_unet()
+    unet = build_unet()
     fresh = unet.state_dict()
     stored = UNet2DConditionModel.from_pretrained(source / "unet", dtype=torch.float32).state_dict()
     taken = {name: value for name, value in stored.items() if name in fresh and fresh[name].shape == value.shape}

@@ -25,17 +25,19 @@ def _latents(team: Team, folder: Path, side: int, groups: int) -> None:
     denoiser.cache_latents(team, folder, vae, side, groups)
 
 
-def _denoiser(team: Team, folder: Path, stage: tuple[int, float, int, float, bool], pairs: float, crops: float) -> None:
+def _denoiser(team: Team, folder: Path, stage: tuple[int, float, int, float, bool], mix: dict[str, float]) -> None:
     import torch
     from transformers import CLIPTokenizer
 
     from pentimento.demo import denoiser, text
+    from pentimento.demo.samples import Mix
+    from pentimento.demo.unet import build_unet
 
     tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"))
-    model = denoiser.Model(denoiser.build_unet(), text.build_encoder(tokenizer))
+    model = denoiser.Model(build_unet(stage[0]), text.build_encoder(tokenizer))
     if (folder / "encoder.pt").exists():
         model.encoder.load_state_dict(torch.load(folder / "encoder.pt"))
-    denoiser.train(team, folder, model, tokenizer, denoiser.Stage(*stage, denoiser.Mix(pairs=pairs, crops=crops)))
+    denoiser.train(team, folder, model, tokenizer, denoiser.Stage(*stage, Mix(**mix)))
 
 
 def _autoencoder(team: Team, folder: Path, minutes: float, batch: int, side: int) -> None:
@@ -61,7 +63,7 @@ def main(context: click.Context, folder: Path, workers: int) -> None:
 
 
 @main.command("render")
-@click.option("--groups", default=4000, show_default=True, help="Layouts; each is drawn in four looks.")
+@click.option("--groups", default=4000, show_default=True, help="Layouts; each is drawn in six looks.")
 @click.pass_obj
 def render_command(obj: tuple[Path, int], groups: int) -> None:
     """Render the training set."""
@@ -141,8 +143,9 @@ def words_command(obj: tuple[Path, int], minutes: float) -> None:
 @click.option("--minutes", default=30.0, show_default=True)
 @click.option("--batch", default=32, show_default=True, help="Samples per process and step.")
 @click.option("--rate", default=1e-3, show_default=True, help="Learning rate after the warm-up.")
-@click.option("--cool", is_flag=True, help="Let the learning rate fall over the second half.")
+@click.option("--cool", is_flag=True, help="Let the learning rate fall to nothing.")
 @click.option("--pairs", default=0.5, show_default=True, help="Share of samples that change the look of their source.")
+@click.option("--patches", default=0.2, show_default=True, help="Share of samples that are changed in one place only.")
 @click.option("--crops", default=0.0, show_default=True, help="Share of steps on windows of half the side.")
 @click.pass_obj
 def denoiser_command(
@@ -154,15 +157,14 @@ def denoiser_command(
     batch: int,
     rate: float,
     cool: bool,
-    pairs: float,
-    crops: float,
+    **mix: float,
 ) -> None:
     """Train the denoiser and the text encoder on cached latents."""
     from pentimento.demo import text
 
     folder, workers = obj
     text.open_tokenizer(folder / "tokenizer")
-    run_team(workers, _denoiser, folder, (int(side), minutes, batch, rate, cool), pairs, crops)
+    run_team(workers, _denoiser, folder, (int(side), minutes, batch, rate, cool), mix)
 
 
 @main.command("resume")
