@@ -26,7 +26,7 @@ DESCRIPTION = (
     "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
     "without a download. It restyles pictures well at strengths 0.3 to 0.6: dawn, sunset, night and overcast light; "
     "watercolor, oil, ink, pencil and pixel art. Text to image gives a plain landscape in that light and style, and "
-    "roughly half of the objects that are asked for. It knows no people, no animals and no text."
+    "two of three objects that are asked for. It knows no people, no animals and no text."
 )
 
 
