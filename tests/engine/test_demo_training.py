@@ -82,7 +82,7 @@ def test_a_patch_about_a_thing_holds_it_and_the_caption_may_name_it_alone():
     assert np.mean(share) > 0.9
 
 
-def test_a_grown_unet_starts_by_doing_what_its_inner_levels_did(kept):
+def test_a_grown_unet_starts_by_doing_what_its_inner_levels_did():
     torch.manual_seed(0)
     inner, text = build_unet(SIDE // 2).eval(), torch.randn(2, 77, WIDTH)
     latents = torch.nn.functional.interpolate(torch.randn(2, 4, 16, 16), scale_factor=4, mode="bicubic")
