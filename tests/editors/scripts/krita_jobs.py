@@ -282,7 +282,7 @@ def case_a_batch_of_4(stage):
 
 def case_two_documents_at_once(stage):
     first, _ = yield from valley(stage, SIZE, place=PLACES["offset"])
-    one = command(first, "img2img", steps=20)
+    one = command(first, "img2img", steps=60)
     second, _ = yield from valley(stage, (128, 128), SPACES["grey"])
     two = command(second, "img2img")
     waited = yield from passed_through(stage, two, "queued")
@@ -400,7 +400,8 @@ def case_the_artist_goes_on_meanwhile(stage):
 def case_the_result_comes_in_the_middle_of_a_stroke(stage):
     document, source = yield from valley(stage, SIZE)
     before, tree = look(document), names(document.rootNode())
-    run = command(document, "img2img", steps=20)
+    # Steps enough that the pen is down long before the last of them, on a fast machine too.
+    run = command(document, "img2img", steps=150)
     # What is sent is read between two strokes, never in the middle of one.
     yield stage.until(lambda: run.status.phase in ("queued", "running"), "the job on the backend", RUN_S)
     yield from stroke(stage, document, lambda: "stroke" in run.status.message or run.status.over)
@@ -429,7 +430,7 @@ def case_kept_when_it_has_no_place(stage):
 def kept(stage, happen):
     """What comes of a result whose place is lost meanwhile, and of inserting it where the artist is then."""
     document, source = yield from valley(stage, SIZE, place=PLACES["offset"])
-    run = command(document, "img2img", steps=20)
+    run = command(document, "img2img", steps=60)
     yield stage.until(lambda: sampling(run), "the steps", RUN_S)
     document = yield from happen(stage, document, source)
     yield from settled(stage, document)
