@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pentimento.demo.data import LOOKS, group_scenes
+from pentimento.demo.data import LOOKS, group_scenes, thing_scenes
 from pentimento.demo.denoiser import Stage, fitted, noised, training_betas
-from pentimento.demo.optimize import Optimiser
+from pentimento.demo.optimize import Optimiser, orthogonal
 from pentimento.demo.render import render_scene
-from pentimento.demo.samples import Batch, Mix, draw_sample, patch, spots
+from pentimento.demo.samples import ZOOMS, Batch, Latents, Mix, draw_layout, draw_sample, draw_thing, patch, spots
+from pentimento.demo.scene import Scene
 from pentimento.demo.text import FACTS, WIDTH, facts_of
 from pentimento.demo.unet import SIDE, build_unet, grow
 
@@ -48,7 +49,7 @@ def test_v_leads_to_the_target_wherever_the_noise_started(kept, loud):
 def test_a_pair_is_one_layout_in_two_looks_and_its_caption_is_never_empty(latents):
     rng = np.random.default_rng(1)
     for _ in range(100):
-        source, target, part, words, paired = draw_sample(latents, rng, 16, Mix(pairs=1.0, patches=0.0, empty=1.0))
+        source, target, part, words, paired = draw_layout(latents, rng, 16, Mix(empty=1.0), pair=True)
         found = [
             int(np.flatnonzero((latents.reshape(-1, 4, 16, 16) == x).all(axis=(1, 2, 3)))[0]) for x in (source, target)
         ]
@@ -59,15 +60,69 @@ def test_a_pair_is_one_layout_in_two_looks_and_its_caption_is_never_empty(latent
         assert np.ptp(part) == 0
 
 
-def test_a_patch_leaves_the_rest_of_the_picture_as_the_target_has_it(latents):
-    rng = np.random.default_rng(2)
-    for _ in range(20):
-        _, _, part, _, paired = draw_sample(latents, rng, 16, Mix(pairs=0.0, patches=1.0))
+@pytest.fixture(scope="module")
+def zooms() -> tuple[np.ndarray, ...]:
+    """Five things and their places without them at each zoom: small grey pictures in place of latents."""
+
+    def picture(scene: Scene, side: int) -> np.ndarray:
+        grey = render_scene(scene, side, side).picture.mean(axis=-1)
+        return np.repeat(grey[None], 4, axis=0)
+
+    return tuple(np.array([[picture(s, zoom) for s in thing_scenes(k)] for k in range(5)]) for zoom in ZOOMS)
+
+
+def test_a_hidden_thing_begins_as_its_place_without_it_or_as_another_place(zooms):
+    rng, same = np.random.default_rng(2), 0
+    for _ in range(60):
+        source, target, part, _, paired = draw_thing(zooms[:1], rng, 64, Mix(), hidden=True)
+        begun, wanted = (
+            int(np.flatnonzero((zooms[0][:, place] == x).all(axis=(1, 2, 3)))[0])
+            for place, x in ((1, source), (0, target))
+        )
+        same += begun == wanted
         assert paired
-        assert part.max() == 1
-    ellipse = patch(rng, 64)
-    assert (ellipse.min(), ellipse.max()) == (0, 1)
-    assert 0.02 < (ellipse < 0.5).mean() < 0.5
+        assert (part.min() < 1, part.max()) == (True, 1)
+    assert 30 < same < 60
+
+
+def test_a_thing_from_near_stays_in_the_window(zooms):
+    """What is missing lies inside the patch, wherever the window was put."""
+    rng, held = np.random.default_rng(3), []
+    for _ in range(60):
+        source, target, part, _, _ = draw_thing(zooms[1:], rng, 64, Mix(), hidden=True)
+        assert source.shape == target.shape == (4, 64, 64)
+        missing = np.abs(source - target)[0] > 30
+        if 0 < missing.mean() < 0.2:
+            held.append((part[missing] < 1).mean())
+    assert np.median(held) > 0.9
+
+
+def test_a_thing_that_is_not_hidden_is_learnt_as_it_is(zooms):
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        source, target, _, _, paired = draw_thing(zooms, rng, 64, Mix(), hidden=False)
+        assert source is target
+        assert not paired
+
+
+def test_things_are_seen_only_in_whole_pictures(latents, zooms):
+    rng = np.random.default_rng(6)
+    whole = Latents(np.zeros((2, LOOKS, 4, 64, 64), np.float32), zooms)
+    mix = Mix(pairs=0.0, patches=1.0)
+    assert draw_sample(whole, rng, 64, mix).paired
+    assert not draw_sample(whole, rng, 32, mix).paired
+    assert not draw_sample(Latents(latents), rng, 16, mix).paired
+
+
+def test_things_are_many_and_each_lacks_only_what_can_be_named():
+    rng, named = np.random.default_rng(7), set()
+    for number in range(60):
+        scene, without = thing_scenes(number)
+        assert (without.ground, without.horizon, without.look) == (scene.ground, scene.horizon, scene.look)
+        assert spots(scene, rng)
+        assert not spots(without, rng)
+        named |= {spot.words.split()[-1] for spot in spots(scene, rng)}
+    assert {"moon", "balloon"} <= named
 
 
 def test_a_patch_about_a_thing_holds_it_and_the_caption_may_name_it_alone():
@@ -127,7 +182,7 @@ def test_windows_are_captioned_with_their_look_alone(latents):
         "lake",
     }
     for _ in range(100):
-        source, _, _, words, _ = draw_sample(latents, rng, 8, Mix())
+        source, _, _, words, _ = draw_sample(Latents(latents), rng, 8, Mix())
         assert source.shape == (4, 8, 8)
         assert not nouns & set(words.replace(",", " ").split())
 
@@ -150,6 +205,16 @@ def test_the_text_reaches_the_finest_resolution():
     with torch.no_grad():
         one, other = (unet(x, torch.tensor([500]), torch.randn(1, 77, WIDTH)).sample for _ in range(2))
     assert (one - other).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("shape", [(8, 40), (40, 8)])
+def test_a_step_goes_along_all_directions_alike(shape):
+    """The singular vectors of what is stepped along stay, the singular values come near 1."""
+    torch.manual_seed(0)
+    left, _, right = torch.linalg.svd(torch.randn(shape), full_matrices=False)
+    found = left.T @ orthogonal(left @ torch.diag(torch.logspace(0, -1, 8)) @ right) @ right.T
+    assert torch.allclose(found, torch.diag(torch.diag(found)), atol=1e-3)
+    assert ((torch.diag(found) > 0.6) & (torch.diag(found) < 1.3)).all()
 
 
 def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped():

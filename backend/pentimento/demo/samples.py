@@ -1,44 +1,78 @@
-"""What a training step sees: pairs (same layout, other look), patches and windows of cached latents, with captions."""
+"""What a training step sees: pairs (same layout, other look), things put into their place, and windows of cached
+latents, with captions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from transformers import CLIPTokenizer
 
 from pentimento.demo.captions import caption, disc_words, look_caption, subject_phrase
-from pentimento.demo.data import LOOKS, group_scenes
+from pentimento.demo.data import LOOKS, group_scenes, thing_scenes
 from pentimento.demo.scene import Scene
 from pentimento.demo.text import LENGTH
 
+ZOOMS: Final = (64, 96)
+"""Sides in latents at which the pictures of things are kept; windows of 64 are seen."""
+
+
+class Latents(NamedTuple):
+    """The cached latents of a training set, memory-mapped float16."""
+
+    groups: np.ndarray
+    """(N, LOOKS, 4, side, side): layouts in their looks."""
+    things: tuple[np.ndarray, ...] = ()
+    """(N, 2, 4, side, side) each: pictures with a thing and the same without it, one array for each of `ZOOMS`."""
+
+    @classmethod
+    def opened(cls, folder: Path, side: int) -> Latents:
+        """Those of pictures of `side` pixels that were encoded in a training folder."""
+        near = [folder / f"things-{zoom}.npy" for zoom in ZOOMS]
+        whole = side // 4 == min(ZOOMS)
+        things = tuple(np.load(path, mmap_mode="r") for path in near if whole and path.exists())
+        return cls(np.load(folder / f"latents-{side}.npy", mmap_mode="r"), things)
+
+
+class Sample(NamedTuple):
+    """One thing to learn; pictures are latents (4, h, w)."""
+
+    source: np.ndarray
+    """What img2img would start from; the target itself for plain samples."""
+    target: np.ndarray
+    """What the caption asks for."""
+    part: np.ndarray
+    """(h, w): where the target is to be seen already, 0 the source .. 1 the target."""
+    words: str
+    paired: bool
+    """Whether source and target differ."""
+
 
 class Batch(NamedTuple):
-    """What a step trains on; all pictures are latents (N, 4, h, w)."""
+    """What a step trains on: samples stacked."""
 
     source: torch.Tensor
-    """What img2img would start from; the target itself for plain samples."""
     target: torch.Tensor
-    """What the caption asks for."""
     part: torch.Tensor
-    """(N, 1, h, w): where the target is to be seen already, 0 the source .. 1 the target."""
+    """(N, 1, h, w)"""
     tokens: torch.Tensor
     paired: torch.Tensor
-    """(N,) bool: whether source and target differ."""
+    """(N,) bool"""
 
 
 @dataclass(frozen=True)
 class Mix:
     """How often things happen in a batch."""
 
-    pairs: float = 0.5
+    pairs: float = 0.4
     """Samples whose source is another look of the target's layout: what img2img asks for."""
-    patches: float = 0.2
-    """Samples that are to be changed in one place only: what inpainting asks for."""
-    things: float = 0.8
-    """Share of those places that lie about a thing the caption names."""
+    patches: float = 0.25
+    """Samples that lack their thing in one place only: what inpainting asks for."""
+    near: float = 0.1
+    """Samples of things and their names, often from near."""
     short: float = 0.5
     empty: float = 0.10
     crops: float = 0.0
@@ -65,62 +99,91 @@ def spots(scene: Scene, rng: np.random.Generator) -> list[Spot]:
     return found
 
 
-def patch(rng: np.random.Generator, side: int, spot: Spot | None = None) -> np.ndarray:
-    """A soft ellipse (side, side) float32, 0 inside, 1 outside: about a spot, or anywhere."""
+def patch(rng: np.random.Generator, side: int, spot: Spot) -> np.ndarray:
+    """A soft ellipse (side, side) float32 about a spot, 0 inside, 1 outside."""
     rows, cols = (np.mgrid[0:side, 0:side] + 0.5) / side
-    if spot:
-        room = spot.reach * rng.uniform(0.9, 1.6) + 0.1 * rng.random()
-        tall, wide = room * rng.uniform(0.9, 1.15, 2)
-        y, x = np.array((spot.y, spot.x)) + 0.3 * room * rng.uniform(-1, 1, 2)
-    else:
-        (y, x), (tall, wide) = rng.uniform(0.2, 0.8, 2), rng.uniform(0.14, 0.38, 2)
+    room = spot.reach * rng.uniform(0.9, 1.6) + 0.1 * rng.random()
+    tall, wide = room * rng.uniform(0.9, 1.15, 2)
+    y, x = np.array((spot.y, spot.x)) + 0.3 * room * rng.uniform(-1, 1, 2)
     away = (np.hypot((rows - y) / tall, (cols - x) / wide) - 1) * min(tall, wide) * side
     return np.clip(away / 2 + 0.5, 0, 1).astype(np.float32)
 
 
-def draw_sample(
-    latents: np.ndarray, rng: np.random.Generator, window: int, mix: Mix
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, str, bool]:
-    """One sample of `window` x `window` latents: source, target, part, caption and whether source and target differ."""
-    group = int(rng.integers(len(latents)))
+def mixed(rng: np.random.Generator, side: int) -> np.ndarray:
+    """How much of the target is to be seen (side, side) float32: nothing yet, or evenly some, as midway of sampling."""
+    return np.full((side, side), 0.0 if rng.random() < 0.35 else rng.random(), np.float32)
+
+
+def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix: Mix, pair: bool) -> Sample:
+    """A layout as it is, or a `pair`: begun in another look. Below the whole side it is a window of it."""
+    group, want, have = int(rng.integers(len(latents))), int(rng.integers(LOOKS)), int(rng.integers(LOOKS))
+    have = have if pair else want
     scenes = group_scenes(group)
-    side, whole = latents.shape[-1], latents.shape[-1] == window
-    want, have, origin = int(rng.integers(LOOKS)), int(rng.integers(LOOKS)), group
-    kind = rng.random()
-    part = np.full((window, window), 0.0 if rng.random() < 0.35 else rng.random(), np.float32)
-    pair, patched = kind < mix.pairs, mix.pairs <= kind < mix.pairs + mix.patches
-    spot = None
-    if patched:
-        named = spots(scenes[want], rng) if whole and rng.random() < mix.things else []
-        # The sky's is the last: few looks have one, so it is taken twice as often as the subject.
-        spot = named[-1 if rng.random() < 2 / 3 else 0] if named else None
-        part = np.maximum(part * (rng.random() < 0.5), patch(rng, window, spot))
-        origin = group if rng.random() < 0.5 and not spot else int(rng.integers(len(latents)))
-    elif not pair:
-        have = want
     new, old = scenes[want].look, scenes[have].look
-    changed = frozenset(n for n in ("time", "season", "weather", "style") if getattr(new, n) != getattr(old, n))
-    told = changed if pair else frozenset()
+    told = frozenset(n for n in ("time", "season", "weather", "style") if getattr(new, n) != getattr(old, n))
+    side = latents.shape[-1]
     # Even places, so that the blocks of pixel art keep to the grid.
     y, x = rng.integers(0, (side - window) // 2 + 1, 2) * 2
     at = (slice(None), slice(y, y + window), slice(x, x + window))
-    if spot and rng.random() < 0.7:
-        words = spot.words
-    elif whole:
+    if window == side:
         words = caption(scenes[want], rng, mix.short, mix.empty, told)
     else:
         words = look_caption(scenes[want], rng, mix.empty, told)
-    return latents[origin, have][at], latents[group, want][at], part, words, patched or bool(told)
+    return Sample(latents[group, have][at], latents[group, want][at], mixed(rng, window), words, bool(told))
 
 
-def draw_batch(latents: np.ndarray, tokenizer: CLIPTokenizer, rng: np.random.Generator, size: int, mix: Mix) -> Batch:
+def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
+    """A thing from far or near, whole and named; `hidden`: its place is begun without it, or with something else."""
+    latents = zooms[int(rng.integers(len(zooms)))]
+    number, side = int(rng.integers(len(latents))), latents.shape[-1]
+    scene, _ = thing_scenes(number)
+    named = spots(scene, rng)
+    spot = named[int(rng.integers(len(named)))]
+    room = side - window
+    left, top = (
+        int(np.clip(round((at + rng.uniform(-0.2, 0.2) * window / side) * side - window / 2), 0, room) // 2 * 2)
+        for at in (spot.x, spot.y)
+    )
+    at = (slice(None), slice(top, top + window), slice(left, left + window))
+    spot = Spot((spot.x * side - left) / window, (spot.y * side - top) / window, spot.reach * side / window, spot.words)
+    target = latents[number, 0][at]
+    if hidden:
+        other = int(rng.integers(len(latents))) if rng.random() < 0.5 else number
+        source, part = latents[other, 1][at], np.maximum(mixed(rng, window), patch(rng, window, spot))
+    else:
+        source, part = target, mixed(rng, window)
+    return Sample(source, target, part, thing_words(scene, spot.words, rng, mix), hidden)
+
+
+def thing_words(scene: Scene, name: str, rng: np.random.Generator, mix: Mix) -> str:
+    """A caption that names the thing: alone, with the look, or with all the rest."""
+    lot = rng.random()
+    if lot < mix.empty / 2:
+        return ""
+    if lot < 0.5:
+        return name
+    if lot < 0.75:
+        return f"{name}, {look_caption(scene, rng, 0.0, frozenset(('time',)))}"
+    return caption(scene, rng, 0.2)
+
+
+def draw_sample(latents: Latents, rng: np.random.Generator, window: int, mix: Mix) -> Sample:
+    """A sample of `window` x `window` latents."""
+    lot = rng.random()
+    whole = latents.groups.shape[-1] == window
+    if latents.things and whole and mix.pairs <= lot < mix.pairs + mix.patches + mix.near:
+        return draw_thing(latents.things, rng, window, mix, lot < mix.pairs + mix.patches)
+    return draw_layout(latents.groups, rng, window, mix, lot < mix.pairs)
+
+
+def draw_batch(latents: Latents, tokenizer: CLIPTokenizer, rng: np.random.Generator, size: int, mix: Mix) -> Batch:
     """A random batch from cached latents, with captions made up on the spot.
 
     With probability `mix.crops` it is 4 times as many windows of half the side, or 16 times as many of a quarter,
     captioned with their look alone: they teach what a style looks like from near at a fraction of the price.
     """
     divided = int(rng.integers(1, 3)) * 2 if rng.random() < mix.crops else 1
-    window = latents.shape[-1] // divided
+    window = latents.groups.shape[-1] // divided
     drawn = [draw_sample(latents, rng, window, mix) for _ in range(size * divided**2)]
     sources, targets, parts, texts, paired = zip(*drawn, strict=True)
     tokens = tokenizer(

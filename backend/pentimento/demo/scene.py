@@ -143,8 +143,8 @@ def draw_shore(rng: np.random.Generator, ground: str, horizon: float, subject: S
     return min(0.86, max(subject.y - 0.07, horizon + 0.1))
 
 
-def draw_scene(seed: int) -> Scene:
-    """The scene of a seed: the same for every picture size."""
+def draw_scene(seed: int, smaller: float = SMALLER) -> Scene:
+    """The scene of a seed: the same for every picture size. `smaller` is the odds that its main subject is small."""
     rng = np.random.default_rng([seed, 1])
     ground = str(rng.choice(GROUNDS, p=(0.28, 0.14, 0.22, 0.18, 0.18)))
     horizon = float(rng.uniform(0.42, 0.66))
@@ -157,7 +157,7 @@ def draw_scene(seed: int) -> Scene:
     if rng.random() < 0.82:
         kind = str(rng.choice(SUBJECTS[ground]))
         sizes = np.random.default_rng([seed, 2])  # Its own stream: all else stays as it was drawn before.
-        scale = 1.0 if sizes.random() >= SMALLER else float(sizes.uniform(0.48, 0.72))
+        scale = 1.0 if sizes.random() >= smaller else float(sizes.uniform(0.48, 0.72))
         subject = draw_subject(rng, kind, horizon, main=True, scale=scale)
     extras = tuple(
         draw_subject(rng, str(rng.choice(EXTRAS[ground])), horizon, main=False)

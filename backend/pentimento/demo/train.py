@@ -4,6 +4,7 @@ where it was left."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 import platformdirs
@@ -11,18 +12,51 @@ import platformdirs
 from pentimento.demo import MODEL_FOLDER, data
 from pentimento.demo.team import Team, run_team
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def _render(team: Team, folder: Path, groups: int) -> None:
-    data.render_groups(folder, groups, team.rank, team.size)
+
+def _render(team: Team, folder: Path, groups: int, things: int) -> None:
+    data.render_all(data.open_pictures(folder, groups), data.group_scenes, team.rank, team.size)
+    data.render_all(data.open_things(folder, things), data.thing_scenes, team.rank, team.size)
+
+
+class _Encoding(NamedTuple):
+    """Pictures (rows, kinds, S, S, 3) that are to be encoded at 4 * `cells` px."""
+
+    pictures: Path
+    latents: Path
+    rows: int
+    kinds: int
+    cells: int
+
+    def out(self) -> np.ndarray:
+        import numpy as np
+
+        return data.opened(self.latents, (self.rows, self.kinds, 4, self.cells, self.cells), np.float16)
+
+
+def _encodings(folder: Path, side: int, groups: int) -> list[_Encoding]:
+    """What training at `side` px needs: things are learnt at the full size alone."""
+    from pentimento.demo.samples import ZOOMS
+
+    pictures, things = folder / "pictures.npy", folder / "things.npy"
+    layouts = _Encoding(pictures, folder / f"latents-{side}.npy", groups, data.LOOKS, side // 4)
+    if side < data.SIZE or not things.exists():
+        return [layouts]
+    rows = data.open_things(folder, 0).shape[0]
+    return [layouts, *(_Encoding(things, folder / f"things-{zoom}.npy", rows, 2, zoom) for zoom in ZOOMS)]
 
 
 def _latents(team: Team, folder: Path, side: int, groups: int) -> None:
+    import numpy as np
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     from pentimento.demo import denoiser
 
     vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
-    denoiser.cache_latents(team, folder, vae, side, groups)
+    for one in _encodings(folder, side, groups):
+        denoiser.cache_latents(team, vae, np.load(one.pictures, mmap_mode="r"), one.out())
 
 
 def _denoiser(team: Team, folder: Path, stage: tuple[int, float, int, float, bool], mix: dict[str, float]) -> None:
@@ -64,12 +98,14 @@ def main(context: click.Context, folder: Path, workers: int) -> None:
 
 @main.command("render")
 @click.option("--groups", default=4000, show_default=True, help="Layouts; each is drawn in six looks.")
+@click.option("--things", default=1200, show_default=True, help="Things; each place is drawn without it too.")
 @click.pass_obj
-def render_command(obj: tuple[Path, int], groups: int) -> None:
+def render_command(obj: tuple[Path, int], groups: int, things: int) -> None:
     """Render the training set."""
     folder, workers = obj
     data.open_pictures(folder, groups)
-    run_team(workers, _render, folder, groups)
+    data.open_things(folder, things)
+    run_team(workers, _render, folder, groups, things)
 
 
 @main.command("autoencoder")
@@ -110,13 +146,10 @@ def whiten_command(obj: tuple[Path, int]) -> None:
 @click.option("--groups", default=4000, show_default=True, help="How many layouts to encode.")
 @click.pass_obj
 def latents_command(obj: tuple[Path, int], side: str, groups: int) -> None:
-    """Encode the renders at SIDE pixels."""
-    import numpy as np
-
+    """Encode the renders at SIDE pixels; what is encoded already is kept."""
     folder, workers = obj
-    cells = int(side) // 4
-    path = folder / f"latents-{side}.npy"
-    np.lib.format.open_memmap(path, "w+", np.float16, (groups, data.LOOKS, 4, cells, cells)).flush()
+    for one in _encodings(folder, int(side), groups):
+        one.out()
     run_team(workers, _latents, folder, int(side), groups)
 
 
@@ -144,8 +177,9 @@ def words_command(obj: tuple[Path, int], minutes: float) -> None:
 @click.option("--batch", default=32, show_default=True, help="Samples per process and step.")
 @click.option("--rate", default=1e-3, show_default=True, help="Learning rate after the warm-up.")
 @click.option("--cool", is_flag=True, help="Let the learning rate fall to nothing.")
-@click.option("--pairs", default=0.5, show_default=True, help="Share of samples that change the look of their source.")
-@click.option("--patches", default=0.2, show_default=True, help="Share of samples that are changed in one place only.")
+@click.option("--pairs", default=0.4, show_default=True, help="Share of samples that change the look of their source.")
+@click.option("--patches", default=0.25, show_default=True, help="Share of samples that lack their thing in one place.")
+@click.option("--near", default=0.1, show_default=True, help="Share of samples of things, often from near.")
 @click.option("--crops", default=0.0, show_default=True, help="Share of steps on windows of half the side.")
 @click.pass_obj
 def denoiser_command(
