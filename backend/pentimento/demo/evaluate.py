@@ -9,26 +9,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 import numpy as np
 import platformdirs
-import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import StableDiffusionImg2ImgPipeline
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
 from PIL import Image
 
 from pentimento.demo import MODEL_FOLDER, autoencoder
 from pentimento.demo.data import HELD_OUT
-from pentimento.demo.judge import Judge, own_accuracy, train_judge, verdicts
+from pentimento.demo.judge import SEASONAL, Judge, own_accuracy, train_judge, verdicts
 from pentimento.demo.noise import blur
 from pentimento.demo.render import render, render_scene
+from pentimento.demo.studio import Studio
 
-STEPS: Final = 20
 STYLE_PROMPTS: Final = {
     "photo": "a photo",
     "watercolor": "a watercolor",
@@ -45,6 +42,7 @@ TIME_PROMPTS: Final = {
     "night": "at night",
     "overcast": "on an overcast day",
 }
+SEASON_PROMPTS: Final = {"autumn": "in autumn", "winter": "in winter"}
 SUBJECT_PROMPTS: Final = {
     "house": ("a red house", "a meadow"),
     "tree": ("a big tree", "a meadow"),
@@ -54,63 +52,6 @@ SUBJECT_PROMPTS: Final = {
     "cactus": ("a cactus", "a desert"),
 }
 INPAINTS: Final = (("a red house", "house"), ("the moon", "moon"), ("a sailboat", "sailboat"))
-
-
-class Studio:
-    """The three stock pipelines over one set of weights."""
-
-    def __init__(self, folder: Path, cfg_scale: float) -> None:
-        self.text = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
-        self.image = StableDiffusionImg2ImgPipeline(**self.text.components, requires_safety_checker=False)
-        self.hole = StableDiffusionInpaintPipeline(**self.text.components, requires_safety_checker=False)
-        self.cfg_scale = cfg_scale
-        for pipe in (self.text, self.image, self.hole):
-            pipe.set_progress_bar_config(disable=True)
-
-    def _common(self, prompt: str, seed: int) -> dict[str, Any]:
-        noise = torch.Generator().manual_seed(seed)
-        return {
-            "prompt": prompt,
-            "guidance_scale": self.cfg_scale,
-            "generator": noise,
-            "output_type": "np",
-            "return_dict": False,
-            "num_inference_steps": STEPS,
-        }
-
-    def txt2img(self, prompt: str, seed: int, side: int = 256) -> np.ndarray:
-        made = self.text(**self._common(prompt, seed), width=side, height=side)
-        return to_bytes(made[0][0])
-
-    def img2img(self, picture: np.ndarray, prompt: str, strength: float, seed: int) -> np.ndarray:
-        """`strength` counts steps of the trailing spacing, which is the place on the noise scale to within one step."""
-        made = self.image(
-            **self._common(prompt, seed),
-            image=Image.fromarray(picture),
-            strength=strength,
-        )
-        return to_bytes(made[0][0])
-
-    def inpaint(
-        self, picture: np.ndarray, mask: np.ndarray, prompt: str, seed: int, strength: float = 1.0
-    ) -> np.ndarray:
-        """Inpaint where the mask (H, W) uint8 is; outside it the picture's own pixels are laid back over the result."""
-        height, width = mask.shape
-        made = self.hole(
-            **self._common(prompt, seed),
-            image=Image.fromarray(picture),
-            mask_image=Image.fromarray(mask),
-            strength=strength,
-            width=width,
-            height=height,
-        )
-        part = mask[..., None].astype(np.float32) / 255
-        return np.round(part * to_bytes(made[0][0]) + (1 - part) * picture).astype(np.uint8)
-
-
-def to_bytes(picture: Any) -> np.ndarray:
-    """A float picture 0..1 as uint8."""
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def reconstruction(studio: Studio, count: int) -> dict[str, float]:
@@ -148,21 +89,24 @@ def text_obedience(studio: Studio, judge: Judge, count: int) -> dict[str, float]
 
 
 def restyling(studio: Studio, judge: Judge, count: int, strengths: Sequence[float]) -> dict[str, dict[str, float]]:
-    """Per strength: share of held-out day photographs that take on the asked style, or the asked time of day."""
+    """Per strength: share of held-out photographs of a summer's day that take on the asked style, time of day or
+    season. Where no season is to be seen, on the sea and in the desert, none is asked for."""
     figures: dict[str, dict[str, float]] = {}
     styles = [s for s in STYLE_PROMPTS if s != "photo"]
     times = [t for t in TIME_PROMPTS if t != "day"]
+    seasons = list(SEASON_PROMPTS)
     for strength in strengths:
-        style_hits, time_hits = [], []
+        hits: dict[str, list[bool]] = {"style": [], "time": [], "season": []}
         for k in range(count):
-            source = render(HELD_OUT + 300 + k, time="day", weather="clear", season="summer", style="photo").picture
-            style, moment = styles[k % len(styles)], times[k % len(times)]
-            style_hits.append(
-                verdicts(judge, [studio.img2img(source, STYLE_PROMPTS[style], strength, k)])[0].style == style
-            )
-            made = studio.img2img(source, f"a photo {TIME_PROMPTS[moment]}", strength, k)
-            time_hits.append(verdicts(judge, [made])[0].time == moment)
-        figures[f"{strength:g}"] = {"style": float(np.mean(style_hits)), "time": float(np.mean(time_hits))}
+            source = render(HELD_OUT + 300 + k, time="day", weather="clear", season="summer", style="photo")
+            style, moment, season = (names[k % len(names)] for names in (styles, times, seasons))
+            asked = {"style": (style, STYLE_PROMPTS[style]), "time": (moment, f"a photo {TIME_PROMPTS[moment]}")}
+            if source.scene.ground in SEASONAL:
+                asked["season"] = season, f"a photo {SEASON_PROMPTS[season]}"
+            for name, (wanted, prompt) in asked.items():
+                seen = verdicts(judge, [studio.img2img(source.picture, prompt, strength, k)])[0]
+                hits[name].append(getattr(seen, name) == wanted)
+        figures[f"{strength:g}"] = {name: float(np.mean(found)) for name, found in hits.items()}
     return figures
 
 
@@ -216,7 +160,8 @@ def inpainting(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
             if ground in (None, render(s, 16).scene.ground)
         )
         scene = render(seed, 16, **look).scene.without_subject()
-        picture = render_scene(scene).picture
+        # A sky that has its moon is no place for another one.
+        picture = render_scene(replace(scene, disc=0.0) if kind == "moon" else scene).picture
         mask = round_mask(
             256,
             0.5,

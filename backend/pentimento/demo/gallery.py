@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pentimento.demo.evaluate import Studio, round_mask
+from pentimento.demo.evaluate import round_mask
 from pentimento.demo.render import HARBOUR, MEADOW, render_scene
+from pentimento.demo.studio import Studio
 
 TEXT_PROMPTS: Final = (
     "a photo of the sea at sunset",
