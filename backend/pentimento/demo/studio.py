@@ -60,10 +60,18 @@ class Studio:
         return to_bytes(made[0][0])
 
     def inpaint(
-        self, picture: np.ndarray, mask: np.ndarray, prompt: str, seed: int, strength: float = 1.0
+        self,
+        picture: np.ndarray,
+        mask: np.ndarray,
+        prompt: str,
+        seed: int,
+        *,
+        strength: float = 1.0,
+        cfg_scale: float | None = None,
     ) -> np.ndarray:
         """A selection (H, W) uint8 of a picture repainted as the editors do it: the engine crops, scales and blends."""
-        asked = {"model": DEMO, "prompt": prompt, "strength": strength, "cfg_scale": self.cfg_scale, "steps": STEPS}
+        guidance = self.cfg_scale if cfg_scale is None else cfg_scale
+        asked = {"model": DEMO, "prompt": prompt, "strength": strength, "cfg_scale": guidance, "steps": STEPS}
         settings = validate("inpaint", asked, self._engine.library.get(DEMO).defaults)
         source, selected = to_pixels(picture), to_pixels(mask[..., None])
         request = Request("inpaint", settings, (seed,), source, selected)
