@@ -54,15 +54,10 @@ def training_betas() -> list[float]:
 
 
 def cache_latents(team: Team, vae: AutoencoderKL, pictures: np.ndarray, out: np.ndarray) -> None:
-    """Encode pictures (N, K, S, S, 3) uint8, at four times the side of `out` (N, K, 4, side, side) float16, into it.
-
-    Rows that are there already are kept.
-    """
+    """Encode pictures (N, K, S, S, 3) uint8, at four times the side of `out` (N, K, 4, side, side) float16, into it."""
     side = 4 * out.shape[-1]
     torch.nn.Module.to(vae, team.device)
     for row in range(team.rank, len(out), team.size):
-        if out[row, -1].any():
-            continue
         stack = [
             np.asarray(Image.fromarray(p).resize((side, side), Image.Resampling.BOX)) if side != p.shape[0] else p
             for p in pictures[row]

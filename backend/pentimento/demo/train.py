@@ -146,9 +146,11 @@ def whiten_command(obj: tuple[Path, int]) -> None:
 @click.option("--groups", default=4000, show_default=True, help="How many layouts to encode.")
 @click.pass_obj
 def latents_command(obj: tuple[Path, int], side: str, groups: int) -> None:
-    """Encode the renders at SIDE pixels; what is encoded already is kept."""
+    """Encode the renders at SIDE pixels."""
     folder, workers = obj
     for one in _encodings(folder, int(side), groups):
+        # Anew: latents of an autoencoder before the last `whiten` would not hold.
+        one.latents.unlink(missing_ok=True)
         one.out()
     run_team(workers, _latents, folder, int(side), groups)
 
