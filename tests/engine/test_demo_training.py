@@ -12,7 +12,7 @@ from pentimento.demo.data import LOOKS, group_scenes, thing_scenes
 from pentimento.demo.denoiser import Stage, fitted, noised, training_betas
 from pentimento.demo.optimize import Optimiser, orthogonal
 from pentimento.demo.render import render_scene
-from pentimento.demo.samples import ZOOMS, Batch, Latents, Mix, draw_layout, draw_sample, draw_thing, patch, spots
+from pentimento.demo.samples import GRID, ZOOMS, Batch, Latents, Mix, draw_layout, draw_sample, draw_thing, patch, spots
 from pentimento.demo.scene import Scene
 from pentimento.demo.text import FACTS, WIDTH, facts_of
 from pentimento.demo.unet import SIDE, build_unet, grow
@@ -185,6 +185,13 @@ def test_windows_are_captioned_with_their_look_alone(latents):
         source, _, _, words, _ = draw_sample(Latents(latents), rng, 8, Mix())
         assert source.shape == (4, 8, 8)
         assert not nouns & set(words.replace(",", " ").split())
+
+
+def test_windows_keep_to_the_grid_of_the_drawings():
+    rng, places = np.random.default_rng(8), np.arange(64.0, dtype=np.float32)
+    ramp = np.broadcast_to(places[:, None] + 100 * places[None, :], (2, LOOKS, 4, 64, 64))
+    firsts = {draw_layout(ramp, rng, 32, Mix(), pair=False).target[0, 0, 0] for _ in range(200)}
+    assert firsts == {y + 100 * x for y in range(0, 33, GRID) for x in range(0, 33, GRID)}
 
 
 def test_the_facts_of_every_scene_are_listed():

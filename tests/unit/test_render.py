@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pentimento.demo.canvas import Canvas
 from pentimento.demo.captions import STYLE_WORDS, SUBJECT_WORDS, TIME_WORDS, caption
+from pentimento.demo.light import LIGHTS
+from pentimento.demo.noise import scattered
 from pentimento.demo.render import HARBOUR, render, render_scene
 from pentimento.demo.scene import MAIN_SUBJECTS, SEASONS, STYLES, TIMES, Look, draw_scene
+from pentimento.demo.styles import TILE, apply_style
 
 SEEDS = st.integers(0, 10**6)
 
@@ -62,6 +66,36 @@ def test_night_is_darker_than_day_and_ink_has_no_color() -> None:
         assert night.mean() < 0.5 * day.mean()
     ink = render(3, 64, style="ink").picture.astype(int)
     assert np.abs(ink[..., 0] - ink[..., 2]).max() < 30
+
+
+@pytest.mark.parametrize("style", ["oil", "ink", "pencil"])
+def test_the_pattern_of_a_drawing_repeats_by_the_tile(style: str) -> None:
+    side = 256
+    canvas = Canvas(
+        color=np.full((side, side, 3), 0.35, np.float32),
+        depth=np.ones((side, side), np.float32),
+        region=np.zeros((side, side), np.int16),
+        subject=np.zeros((side, side), np.uint8),
+        light=LIGHTS["day"],
+        look=Look(style=style),
+        texture=1.0,
+        left_lit=True,
+    )
+    picture = apply_style(draw_scene(1).with_look(style=style), canvas).astype(int)
+    inside = picture[2 * TILE : -TILE, 2 * TILE : -TILE]
+    assert np.ptp(inside) > 20
+    for axis in (0, 1):
+        assert np.abs(inside - np.roll(picture, TILE, axis)[2 * TILE : -TILE, 2 * TILE : -TILE]).max() <= 1
+
+
+@given(st.integers(0, 100), st.integers(1, 60), st.floats(0.5, 2.5))
+def test_scattered_points_never_move_and_lie_apart(tag: int, count: int, aspect: float) -> None:
+    points = scattered(tag, count, aspect)
+    assert np.array_equal(points, scattered(tag, count, aspect))
+    assert (points[:, 0] <= aspect).all()
+    square = points[points[:, 0] < min(1.0, aspect), :2]
+    gaps = np.hypot(*(square[:, None] - square[None]).transpose(2, 0, 1)) + 9 * np.eye(len(square))
+    assert (gaps > 0.5 / count**0.5).all()
 
 
 def seeds_with_subject(count: int) -> list[int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pentimento.demo.canvas import Canvas, dot, edge, haze_of, lit, rows_cols
 from pentimento.demo.light import Color, mix, vec
-from pentimento.demo.noise import field, line, rng_of, smoothstep
+from pentimento.demo.noise import rng_of, scattered
 from pentimento.demo.scene import Scene
 
 WHITE: Final[Color] = (0.93, 0.95, 1.0)
@@ -18,6 +18,9 @@ ROCKS: Final[dict[str, Color]] = {
     "autumn": (0.48, 0.42, 0.38),
     "winter": (0.46, 0.49, 0.56),
 }
+
+SNOWLINES: Final = {"winter": 1.2, "spring": 0.42, "summer": 0.3, "autumn": 0.34}
+"""How far down from a peak snow lies, in heights of the range."""
 
 
 def grass_color(scene: Scene) -> Color:
@@ -30,116 +33,89 @@ def grass_color(scene: Scene) -> Color:
 
 
 def mountains(scene: Scene, canvas: Canvas, tag: int, base: float, tall: float, depth: float) -> None:
-    """A range with a lit and a shaded side to each rib, snow on top."""
+    """A range of plain peaks, each with a lit and a shaded side and snow on top."""
     height, width = canvas.depth.shape
     rng = rng_of(scene.seed, tag)
-    ridge = line(rng, width, 3.2 * width / height, 6, 0.52)
-    ridge = base - tall * (0.55 + 0.38 * np.tanh(ridge))
+    ys, xs = rows_cols(canvas)
+    aspect = width / height
+    count = max(2, round(3 * aspect))
+    tops = tall * rng.uniform(0.62, 1.0, count)
+    places = aspect * (np.arange(count) + 0.5 + rng.uniform(-0.3, 0.3, count)) / count
+    across = xs[0] * aspect - places[:, None]
+    flanks = base - tops[:, None] + np.abs(across) / 1.25
+    owner = flanks.argmin(axis=0)
+    ridge = np.minimum(flanks.min(axis=0), base - 0.1 * tall)
     cover = edge(canvas, ridge)
-    ys, _ = rows_cols(canvas)
-    below = np.clip((ys - ridge[None, :]) / max(tall, 0.05), 0, 2)
-    ribs = field(rng, height, width, 9, 9 * width / height, 4)
-    slope = np.gradient(ridge) * width * 0.55
-    turned = (slope if not canvas.left_lit else -slope)[None, :] * np.exp(-below * 2.2)
-    turned = turned + np.gradient(ribs, axis=1) * width * 0.028 * (1 if canvas.left_lit else -1)
-    facing = 0.5 + 0.5 * np.tanh(turned * 1.5)
-    if canvas.texture == 0.0:
-        facing = (facing > 0.5) * 0.75 + 0.1
+    below = ys - (base - tops[owner])[None, :]
+    aside = np.take_along_axis(across, owner[None, :], 0) + 0.1 * tall * zigzag(below / (0.3 * tall))
+    sharp = height / 2.5
+    facing = 0.58 + 0.36 * np.clip((-aside if canvas.left_lit else aside) * sharp, -1, 1)
     rock: Color = (0.66, 0.42, 0.30) if scene.ground == "desert" else ROCKS[scene.look.season]
-    snowline = {"winter": 1.1, "spring": 0.42, "summer": 0.28, "autumn": 0.3}[scene.look.season] * (
-        scene.ground != "desert"
-    )
-    snow = np.clip((snowline - below + 0.16 * ribs) * 7, 0, 1) * (tall > 0.16)
-    if scene.ground != "desert" and scene.look.season != "winter":
-        foot = np.clip((below - 0.62 + 0.1 * ribs) * 4, 0, 1)
-        albedo = mix(np.broadcast_to(vec(rock), (height, width, 3)), mix(vec(grass_color(scene)), rock, 0.35), foot)
-    else:
-        albedo = np.broadcast_to(vec(rock), (height, width, 3))
-    albedo = mix(albedo, WHITE, snow)
+    albedo = np.broadcast_to(vec(rock), (height, width, 3))
+    if scene.ground != "desert":
+        line = tall * SNOWLINES[scene.look.season] + 0.07 * tall * zigzag(aside / (0.16 * tall))
+        albedo = mix(albedo, WHITE, np.clip((line - below) * sharp + 0.5, 0, 1))
     canvas.put(cover, lit(canvas, albedo, facing, depth), depth)
 
 
+def zigzag(place: np.ndarray) -> np.ndarray:
+    """A triangle wave -1..1 with a period of 1."""
+    return 4 * np.abs(place - np.floor(place + 0.5)) - 1
+
+
 def hills(scene: Scene, canvas: Canvas, tag: int, base: float, tall: float, depth: float, *, far_depth: float) -> None:
-    """A row of soft hills, with woods as a darker texture."""
+    """A row of soft hills, somewhat darker than the ground in front."""
     height, width = canvas.depth.shape
     rng = rng_of(scene.seed, tag)
-    ridge = base - tall * (0.5 + 0.45 * np.tanh(line(rng, width, 1.6 * width / height, 3, 0.36)))
+    ys, xs = rows_cols(canvas)
+    across = xs[0] * width / height
+    turns = across * rng.uniform(0.7, 1.2) + rng.random()
+    ridge = base - tall * (0.55 + 0.32 * np.sin(2 * np.pi * turns) + 0.1 * np.sin(2 * np.pi * (2.3 * turns + 0.2)))
     cover = edge(canvas, ridge)
     slope = np.gradient(ridge) * width
-    turned = (slope if not canvas.left_lit else -slope)[None, :]
-    woods = field(rng, height, width, 16, 12 * width / height, 3)
-    facing = np.clip(0.62 + 0.4 * turned - 0.16 * woods * canvas.texture, 0.05, 1.0)
-    base_color = vec(grass_color(scene)) * 0.93
+    facing = np.clip(0.6 + 0.4 * (slope if not canvas.left_lit else -slope), 0.05, 1.0)[None, :]
     wood: Color = (0.20, 0.36, 0.19) if scene.look.season in ("summer", "spring") else (0.60, 0.33, 0.14)
-    wood = (0.50, 0.56, 0.62) if scene.look.season == "winter" else wood
-    albedo = np.broadcast_to(base_color, (height, width, 3))
-    if scene.ground != "desert":
-        patches = smoothstep(0.1, 0.5, woods) * (0.75 if canvas.texture else 0.0)
-        albedo = mix(albedo, wood, patches)
-    ys, _ = rows_cols(canvas)
+    wood = (0.60, 0.66, 0.74) if scene.look.season == "winter" else wood
+    wood = (0.72, 0.48, 0.30) if scene.ground == "desert" else wood
+    albedo = np.broadcast_to(mix(vec(grass_color(scene)), wood, 0.55), (height, width, 3))
     place = np.clip(
         far_depth + (depth - far_depth) * np.clip((ys - ridge[None, :]) / max(base - ridge.min(), 0.02), 0, 1),
         0,
         1,
     )
-    canvas.put(cover, lit(canvas, albedo, facing, place), place)
-
-
-def ground_texture(scene: Scene, canvas: Canvas, tag: int, stretch: float, cells: int = 48) -> np.ndarray:
-    """Noise (H, W) lying flat on the ground in perspective, so that it gets finer toward the horizon."""
-    ys, xs = rows_cols(canvas)
-    tile = field(rng_of(scene.seed, tag), 256, 256, cells, cells, 3)
-    below = np.maximum(ys - scene.horizon, 0.004) + 0.03
-    aspect = canvas.depth.shape[1] / canvas.depth.shape[0]
-    u = ((xs - 0.5) * aspect / below * 22 / stretch + 1e4).astype(np.int32) & 255
-    v = (24 / below + 0 * xs).astype(np.int32) & 255
-    return tile[v, u] * np.clip((below - 0.03) * 9, 0.12, 1.0)
+    canvas.put(cover, lit(canvas, albedo, facing * np.ones((height, 1), np.float32), place), place)
 
 
 def plain(scene: Scene, canvas: Canvas, start: float) -> None:
-    """The ground in front: meadow, sand or snow, from a wavy line at `start` to the lower edge."""
+    """The ground in front: meadow, sand or snow, from a softly bent line at `start` to the lower edge."""
     height, width = canvas.depth.shape
-    ys, _ = rows_cols(canvas)
+    ys, xs = rows_cols(canvas)
     rng = rng_of(scene.seed, 20)
-    ridge = start + 0.022 * line(rng, width, 1.4 * width / height, 3, 0.4)
+    ridge = start + 0.012 * np.sin(2 * np.pi * (xs[0] * width / height * 0.7 + rng.random()))
     cover = edge(canvas, ridge)
     below = np.clip((ys - scene.horizon) / (1 - scene.horizon), 0, 1)
     depth = np.broadcast_to(0.5 * (1 - below) ** 1.5 + 0.02, (height, width)).astype(np.float32)
-    wide = field(rng, height, width, 4, 2.5 * width / height, 3)
-    fine = ground_texture(scene, canvas, 21, 3.0)
     near = below * np.ones((1, width), np.float32)
-    facing = np.clip(0.72 + 0.16 * wide * canvas.texture + 0.1 * fine * canvas.texture - 0.1 * near, 0.1, 1.1)
-    albedo = np.broadcast_to(vec(grass_color(scene)), (height, width, 3)) * (1.06 - 0.22 * near)[..., None]
+    albedo = np.broadcast_to(vec(grass_color(scene)), (height, width, 3)) * (1.08 - 0.3 * near)[..., None]
+    facing = 0.7 * np.ones_like(near)
     if scene.ground == "desert":
-        wave = np.sin(np.maximum(below * 1.15 + 0.05 * wide + 0.2, 0.0) ** 0.7 * 30 + 1.2 * wide)
-        facing = np.clip(
-            0.6 + 0.24 * wave * (0.35 + 0.65 * canvas.texture) * np.clip(near * 3, 0.2, 1) + 0.12 * wide,
-            0.05,
-            1.1,
-        )
-    elif scene.look.season == "spring" or (scene.look.season == "summer" and scene.seed % 3 == 0):
-        albedo = flowers(scene, canvas, albedo, near)
-    elif scene.look.season == "autumn":
-        albedo = mix(albedo, (0.62, 0.30, 0.10), smoothstep(0.1, 0.9, fine) * 0.7 * canvas.texture)
+        bent = ys + 0.02 * np.sin(2 * np.pi * xs * width / height)
+        rows = np.clip((bent - scene.horizon) / (1 - scene.horizon), 0, None)
+        facing = 0.66 + 0.2 * np.sin(2 * np.pi * 6 * rows**0.6) * np.clip(near * 3, 0.2, 1)
+    elif scene.look.season == "spring":
+        albedo = flowers(scene, albedo)
     canvas.put(cover, lit(canvas, albedo, facing, depth), depth)
 
 
-def flowers(scene: Scene, canvas: Canvas, albedo: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Dots of flowers scattered on the meadow, larger in front."""
-    height, width = near.shape
-    rng = rng_of(scene.seed, 22)
+def flowers(scene: Scene, albedo: np.ndarray) -> np.ndarray:
+    """Flowers on the meadow, larger in front."""
+    height, width = albedo.shape[:2]
     albedo = np.array(albedo)
-    colors: tuple[Color, ...] = (
-        (0.95, 0.85, 0.25),
-        (0.93, 0.35, 0.35),
-        (0.97, 0.95, 0.95),
-        (0.72, 0.42, 0.85),
-    )
-    picks = rng.permutation(4)[:2]
-    for x, y, k in zip(*rng.random((3, 90)), strict=True):
-        place = y**1.4
-        cy = (scene.horizon + 0.05 + (0.95 - scene.horizon) * place) * height
-        dot(albedo, x * width, cy, (0.7 + 2.1 * place) * height / 256, vec(colors[picks[int(k * 2)]]), 1.0)
+    colors: tuple[Color, ...] = ((0.95, 0.35, 0.40), (0.97, 0.95, 0.95))
+    for x, y, kind in scattered(22, 40, width / height):
+        place = y**1.3
+        cy = (scene.horizon + 0.07 + (0.92 - scene.horizon) * place) * height
+        dot(albedo, x * height, cy, (1.4 + 2.4 * place) * height / 256, colors[int(kind * 2)], 1.0)
     return albedo
 
 
@@ -150,31 +126,26 @@ def water(scene: Scene, canvas: Canvas) -> None:
     light = canvas.light
     line_y = scene.horizon
     first = round(line_y * height)
-    waves = ground_texture(scene, canvas, 30, 7.0)
     below = np.clip((ys - line_y) / (1 - line_y), 0, 1) * np.ones((1, width), np.float32)
     calm = scene.ground == "lake"
-    shake = waves * (2.0 if calm else 5.0) * height / 256 * canvas.texture * (0.4 + below)
-    rows = 2 * first - np.arange(height)[:, None] + shake
+    stripes = np.sin(7.0 / (below + 0.1)) * np.clip(below * 12, 0, 1)
+    rows = 2 * first - np.arange(height)[:, None]
     if not calm:
         rows = first - (first - rows) * 0.55
     rows = np.clip(rows, 0, max(first - 1, 0)).astype(np.int32)
-    cols = np.clip(np.arange(width)[None, :] + shake * 0.6, 0, width - 1).astype(np.int32)
-    mirror = canvas.color[rows, cols]
+    mirror = canvas.color[rows, np.arange(width)[None, :]]
     deep: Color = (0.07, 0.27, 0.40) if not calm else (0.08, 0.24, 0.30)
     body = vec(deep) * (vec(light.shade) * 1.25 + vec(light.sun) * 0.8)
     color = mix(mirror, body, np.clip((0.32 if calm else 0.42) + 0.34 * below, 0, 0.86))
-    color = color * (1 + 0.13 * waves * canvas.texture)[..., None]
-    if canvas.texture == 0.0:
-        stripes = np.sin(1.0 / (below + 0.08) * 7.0) > 0.72
-        color = mix(color, light.haze, stripes * 0.22)
-    if not calm:
-        crest = np.clip((waves - 0.75) * 3, 0, 1) * below * canvas.texture
-        color = mix(color, vec(light.shade) + vec(light.sun), np.clip(crest * 0.5, 0, 0.6))
+    if canvas.texture:
+        color = color * (1 + (0.06 if calm else 0.14) * stripes)[..., None]
+    else:
+        color = mix(color, light.haze, (stripes > 0.6) * 0.22)
     gloomy = scene.look.time == "overcast" or scene.look.weather in ("rain", "snowfall", "fog")
     if scene.disc and not gloomy:
         spread = 0.03 + scene.disc * 0.6 + 0.10 * below
         path = np.exp(-(((xs - scene.disc_x) / spread) ** 2))
-        glint = smoothstep(-0.15, 0.75, waves) if canvas.texture else (np.sin(1.0 / (below + 0.06) * 6.0) > 0.0) * 0.9
+        glint = np.clip(0.5 + (0.7 if canvas.texture else 9.0) * np.sin(6.0 / (below + 0.06)), 0, 1)
         color = mix(color, light.disc, np.clip(path * glint * (0.35 + light.glow), 0, 0.92))
     depth = (0.62 * (1 - below) ** 2 + 0.03).astype(np.float32)
     cover = np.clip((ys - line_y) * height + 0.5, 0, 1) * np.ones((1, width), np.float32)

@@ -28,22 +28,22 @@ def field(rng: np.random.Generator, height: int, width: int, rows: float, cols: 
     return total / np.float32(norm**0.5 * 0.75)
 
 
-def line(rng: np.random.Generator, width: int, cells: float, octaves: int = 5, rough: float = 0.5) -> Array:
-    """A fractal curve (W,) float32, about 0 +- 1: a ridge or a shore."""
-    xs = np.linspace(0.0, 1.0, width, dtype=np.float32)
-    total = np.zeros(width, np.float32)
-    gain, norm = 1.0, 0.0
-    for octave in range(octaves):
-        n = max(2, round(cells * 2**octave)) + 3
-        knots = rng.standard_normal(n).astype(np.float32)
-        place = xs * (n - 3) + 1
-        low = place.astype(np.int32)
-        part = place - low
-        part = part * part * (3 - 2 * part) if octave < 2 else part
-        total += gain * (knots[low] * (1 - part) + knots[low + 1] * part)
-        norm += gain * gain
-        gain *= rough
-    return total / np.float32(norm**0.5)
+def scattered(tag: int, count: int, aspect: float) -> Array:
+    """Points that lie apart and are the same in every picture: (N, 3) float32 of x, y and a size 0..1.
+
+    x and y are in heights of the picture, whose width is `aspect` of them; `count` fall on a square. A small model
+    learns a pattern that never moves with a fraction of the pictures that a random one takes.
+    """
+    found = []
+    for square in range(int(np.ceil(aspect))):
+        points = rng_of(tag, square).random((count * 12, 3), dtype=np.float32)
+        kept: list[Array] = []
+        for point in points:
+            if len(kept) < count and all(np.hypot(*(point - one)[:2]) > 0.55 / count**0.5 for one in kept):
+                kept.append(point)
+        found += [point + np.array((square, 0, 0), np.float32) for point in kept]
+    points = np.stack(found)
+    return points[points[:, 0] <= aspect]
 
 
 def smoothstep(low: float, high: float, value: Array) -> Array:

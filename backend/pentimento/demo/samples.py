@@ -14,8 +14,11 @@ from transformers import CLIPTokenizer
 from pentimento.demo.captions import caption, disc_words, look_caption, subject_phrase
 from pentimento.demo.data import LOOKS, group_scenes, thing_scenes
 from pentimento.demo.scene import Scene
+from pentimento.demo.styles import TILE
 from pentimento.demo.text import LENGTH
 
+GRID: Final = TILE // 4
+"""Windows lie at multiples of so many latents, so that hatching, dabs and pixels keep to theirs."""
 ZOOMS: Final = (64, 96)
 """Sides in latents at which the pictures of things are kept; windows of 64 are seen."""
 
@@ -122,8 +125,7 @@ def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix:
     new, old = scenes[want].look, scenes[have].look
     told = frozenset(n for n in ("time", "season", "weather", "style") if getattr(new, n) != getattr(old, n))
     side = latents.shape[-1]
-    # Even places, so that the blocks of pixel art keep to the grid.
-    y, x = rng.integers(0, (side - window) // 2 + 1, 2) * 2
+    y, x = rng.integers(0, (side - window) // GRID + 1, 2) * GRID
     at = (slice(None), slice(y, y + window), slice(x, x + window))
     if window == side:
         words = caption(scenes[want], rng, mix.short, mix.empty, told)
@@ -141,7 +143,7 @@ def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: 
     spot = named[int(rng.integers(len(named)))]
     room = side - window
     left, top = (
-        int(np.clip(round((at + rng.uniform(-0.2, 0.2) * window / side) * side - window / 2), 0, room) // 2 * 2)
+        int(np.clip(round((at + rng.uniform(-0.2, 0.2) * window / side) * side - window / 2), 0, room) // GRID * GRID)
         for at in (spot.x, spot.y)
     )
     at = (slice(None), slice(top, top + window), slice(left, left + window))

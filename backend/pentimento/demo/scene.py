@@ -18,12 +18,15 @@ COLORS: Final[dict[str, tuple[float, float, float]]] = {
     "white": (0.93, 0.92, 0.88),
     "blue": (0.16, 0.36, 0.75),
     "yellow": (0.95, 0.77, 0.16),
-    "orange": (0.93, 0.48, 0.12),
-    "green": (0.20, 0.52, 0.25),
     "purple": (0.48, 0.24, 0.60),
 }
-COLORED: Final = ("house", "lighthouse", "sailboat", "balloon")
-"""Subjects whose colour the caption may name."""
+COLORS_OF: Final[dict[str, tuple[str, ...]]] = {
+    "house": ("red", "white", "blue", "yellow"),
+    "lighthouse": ("red", "white", "blue"),
+    "sailboat": ("red", "white", "blue", "yellow"),
+    "balloon": ("red", "yellow", "blue", "purple"),
+}
+"""Subjects whose color the caption may name."""
 SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "meadow": ("house", "tree", "balloon"),
     "desert": ("cactus", "balloon"),
@@ -109,7 +112,7 @@ def draw_look(rng: np.random.Generator) -> Look:
     time = str(rng.choice(TIMES, p=(0.26, 0.16, 0.22, 0.22, 0.14)))
     season = str(rng.choice(SEASONS, p=(0.46, 0.10, 0.20, 0.24)))
     wet = "snowfall" if season == "winter" else "rain"
-    weather = str(rng.choice(("clear", "clouds", "fog", wet), p=(0.46, 0.32, 0.11, 0.11)))
+    weather = str(rng.choice(("clear", "clouds", "fog", wet), p=(0.52, 0.34, 0.07, 0.07)))
     style = str(rng.choice(STYLES))
     return Look(time=time, weather=weather, season=season, style=style)
 
@@ -117,8 +120,8 @@ def draw_look(rng: np.random.Generator) -> Look:
 def draw_subject(rng: np.random.Generator, kind: str, horizon: float, main: bool, scale: float = 1.0) -> Subject:
     """A subject of a kind, put where such a thing can stand or fly; `scale` makes it smaller than usual."""
     tall = {"lighthouse": 1.25, "pine": 1.15, "tree": 1.05, "rocks": 0.5, "birds": 0.5, "house": 0.9}.get(kind, 1.0)
-    size = float(rng.uniform(0.45, 0.68) if main else rng.uniform(0.12, 0.26)) * tall * scale
-    x = float(rng.uniform(0.28, 0.72) if main else rng.uniform(0.05, 0.95))
+    size = float(rng.uniform(0.46, 0.62) if main else rng.uniform(0.12, 0.26)) * tall * scale
+    x = float(rng.uniform(0.3, 0.7) if main else rng.uniform(0.05, 0.95))
     if kind in FLYING:
         y = float(rng.uniform(size + 0.02, max(horizon + 0.12, size + 0.06)))
     elif kind == "sailboat":
@@ -127,9 +130,7 @@ def draw_subject(rng: np.random.Generator, kind: str, horizon: float, main: bool
         y = float(rng.uniform(horizon + 0.14, 0.95) if main else rng.uniform(horizon + 0.05, horizon + 0.2))
     if main:
         y = max(y, size + 0.04)
-    color = str(rng.choice(tuple(COLORS))) if kind in COLORED else None
-    if kind == "lighthouse":
-        color = str(rng.choice(("red", "white", "blue")))
+    color = str(rng.choice(COLORS_OF[kind])) if kind in COLORS_OF else None
     return Subject(kind, x, min(y, 0.97), min(size, 0.85), color)
 
 
@@ -147,7 +148,7 @@ def draw_scene(seed: int, smaller: float = SMALLER) -> Scene:
     """The scene of a seed: the same for every picture size. `smaller` is the odds that its main subject is small."""
     rng = np.random.default_rng([seed, 1])
     ground = str(rng.choice(GROUNDS, p=(0.28, 0.14, 0.22, 0.18, 0.18)))
-    horizon = float(rng.uniform(0.42, 0.66))
+    horizon = float(rng.uniform(0.48, 0.62))
     far = str(rng.choice(("mountains", "hills", "none"), p=(0.45, 0.4, 0.15)))
     if ground == "mountains":
         far = "mountains"
@@ -161,7 +162,7 @@ def draw_scene(seed: int, smaller: float = SMALLER) -> Scene:
         subject = draw_subject(rng, kind, horizon, main=True, scale=scale)
     extras = tuple(
         draw_subject(rng, str(rng.choice(EXTRAS[ground])), horizon, main=False)
-        for _ in range(int(rng.choice((0, 1, 2), p=(0.6, 0.25, 0.15))))
+        for _ in range(int(rng.choice((0, 1, 2), p=(0.75, 0.2, 0.05))))
     )
     shore = draw_shore(rng, ground, horizon, subject)
     return Scene(
@@ -171,8 +172,8 @@ def draw_scene(seed: int, smaller: float = SMALLER) -> Scene:
         far=far,
         shore=shore,
         disc_x=float(rng.uniform(0.12, 0.88)),
-        disc_y=float(rng.uniform(0.1, max(horizon - 0.12, 0.16))),
-        disc=float(rng.uniform(0.045, 0.1)) if rng.random() < 0.75 else 0.0,
+        disc_y=float(rng.uniform(0.13, horizon - 0.2)),
+        disc=float(rng.uniform(0.06, 0.1)) if rng.random() < 0.75 else 0.0,
         subject=subject,
         extras=tuple(sorted(extras, key=lambda s: s.y)),
         look=draw_look(rng),

@@ -6,7 +6,7 @@ import numpy as np
 
 from pentimento.demo.canvas import Canvas, dot, rows_cols
 from pentimento.demo.light import mix, vec
-from pentimento.demo.noise import field, rng_of, smoothstep
+from pentimento.demo.noise import rng_of, scattered
 from pentimento.demo.scene import Scene
 
 
@@ -35,15 +35,9 @@ def sky(scene: Scene, canvas: Canvas) -> None:
         color = mix(color, light.disc, np.clip(halo * light.glow, 0, 0.85))
         soft = 1.2 / height
         disc = np.clip((scene.disc - away) / soft + 0.5, 0, 1)
-        face = vec(light.disc)
-        if look.time == "night" and canvas.texture:
-            spots = field(rng_of(scene.seed, 3), height, width, 24, 24 * aspect, 2)
-            face = vec(light.disc) * (1 - 0.07 * smoothstep(0.1, 0.9, spots))[..., None]
-        color = mix(color, face, disc)
+        color = mix(color, light.disc, disc)
     if cloudy:
-        color = clouds(scene, canvas, color, gloomy)
-    elif scene.seed % 2 == 0:
-        color = clouds(scene, canvas, color, False, amount=-0.55)
+        color = overcast(scene, canvas, color) if gloomy else clouds(scene, canvas, color)
     if look.weather in ("fog", "rain", "snowfall"):
         color = mix(color, light.haze, 0.55 if look.weather == "fog" else 0.3)
         if look.time != "night":
@@ -53,70 +47,60 @@ def sky(scene: Scene, canvas: Canvas) -> None:
 
 
 def stars(scene: Scene, color: np.ndarray) -> np.ndarray:
-    """Stars as soft dots, the same ones at every size."""
+    """Stars as soft dots: the same ones in every sky."""
     height, width = color.shape[:2]
-    rng = rng_of(scene.seed, 2)
     color = color.copy()
-    for x, y, bright, big in zip(*rng.random((4, 70)), strict=True):
-        radius = (0.9 + 1.5 * big * big) * height / 256
-        dot(
-            color,
-            x * width,
-            y * scene.horizon * height * 0.95,
-            radius,
-            (1.0, 0.98, 0.9),
-            0.45 + 0.55 * bright,
-        )
+    for x, y, big in scattered(2, 34, width / height):
+        radius = (1.0 + 1.5 * big * big) * height / 256
+        dot(color, x * height, y * scene.horizon * height * 0.85, radius, (1.0, 0.98, 0.9), 0.6 + 0.4 * big)
     return color
 
 
-def clouds(scene: Scene, canvas: Canvas, color: np.ndarray, gloomy: bool, amount: float = 0.0) -> np.ndarray:
-    """Clouds from fractal noise, lit from above, flatter toward the horizon."""
+def clouds(scene: Scene, canvas: Canvas, color: np.ndarray) -> np.ndarray:
+    """A few heaped clouds with flat undersides."""
     height, width = canvas.depth.shape
     light = canvas.light
+    ys, xs = rows_cols(canvas)
+    rng = rng_of(scene.seed, 4)
     aspect = width / height
-    noise = field(rng_of(scene.seed, 4), height, width, 7, 2.6 * aspect, 5)
-    lifted = np.roll(noise, -max(2, height // 32), axis=0)
-    bias = 0.35 if gloomy else -0.1
-    density = noise + bias + amount
+    count = max(2, round(3 * aspect))
+    for k in range(count):
+        x = aspect * (k + 0.5 + rng.uniform(-0.3, 0.3)) / count
+        y = rng.uniform(0.14, 0.6) * scene.horizon
+        size = rng.uniform(0.09, 0.14)
+        away = np.full((height, width), 9.0, np.float32)
+        for dx, r in ((-1.0, 0.5), (-0.35, 0.8), (0.4, 0.7), (1.0, 0.42)):
+            away = np.minimum(away, np.hypot(xs * aspect - x - dx * size, ys - y) - r * size)
+        away = np.maximum(away, ys - y - 0.12 * size)
+        cover = np.clip(0.5 - away * height / 3, 0, 1)
+        shade = np.clip((ys - y) / size + 0.55, 0, 1) * (1.0 if canvas.texture else 0.0)
+        face = mix(np.broadcast_to(vec(light.cloud), color.shape), light.cloud_shade, shade * np.ones_like(cover))
+        color = mix(color, face, cover * 0.95)
+    return color
+
+
+def overcast(scene: Scene, canvas: Canvas, color: np.ndarray) -> np.ndarray:
+    """A closed ceiling: soft bars of grey from side to side."""
+    ys, xs = rows_cols(canvas)
+    aspect = canvas.depth.shape[1] / canvas.depth.shape[0]
+    place = ys / scene.horizon
+    bars = 0.5 + 0.5 * np.sin(2 * np.pi * (2.6 * place**0.8 + 0.09 * np.sin(2 * np.pi * 0.8 * xs * aspect)))
     if canvas.texture == 0.0:
-        cover = np.clip((density - 0.25) * 22, 0, 1) * 0.9
-        face = vec(light.cloud) * np.ones_like(color)
-    else:
-        cover = smoothstep(0.0, 0.85, density) * (0.95 if not gloomy else 0.9)
-        face = mix(
-            np.broadcast_to(vec(light.cloud), color.shape),
-            light.cloud_shade,
-            smoothstep(-0.35, 0.6, lifted - noise * 0.35 + 0.12),
-        )
-    ys = np.linspace(0, 1, height, dtype=np.float32)[:, None] / scene.horizon
-    cover = cover * np.clip((1.02 - ys) * 4, 0, 1)
-    return mix(color, face, cover)
+        bars = (bars > 0.5) * 1.0
+    face = mix(np.broadcast_to(vec(canvas.light.cloud), color.shape), canvas.light.cloud_shade, 0.8 * bars)
+    return mix(color, face, np.clip((1.05 - place) * 3, 0, 1) * 0.85 * np.ones_like(bars))
 
 
 def weather(scene: Scene, canvas: Canvas) -> None:
-    """What falls from the sky, drawn over everything."""
+    """What falls from the sky, drawn over everything: the same drops and flakes in every picture."""
     height, width = canvas.depth.shape
     look = scene.look
-    if look.weather not in ("rain", "snowfall"):
-        return
-    ys, xs = rows_cols(canvas)
-    rng = rng_of(scene.seed, 40)
-    aspect = width / height
     if look.weather == "rain":
-        grid = rng.random((24, 256), dtype=np.float32)
-        u = ((xs * aspect + ys * 0.22) * 86 + 0 * ys).astype(np.int32)
-        v = ((ys * 7 + rng.random(256, dtype=np.float32)[u & 255]).astype(np.int32)) % 24
-        streak = (grid[v, u & 255] > 0.84) * 0.36
-        canvas.color[:] = mix(canvas.color, vec(canvas.light.haze) * 0.6 + 0.4 * vec((0.8, 0.85, 0.9)), streak)
-        return
-    bright = 0.95 if canvas.light.night < 1 else 0.75
-    for x, y, r in zip(*rng.random((3, 130)), strict=True):
-        dot(
-            canvas.color,
-            x * width,
-            y * height,
-            (0.8 + 2.2 * r * r) * height / 256,
-            (bright, bright, bright),
-            0.9,
-        )
+        ys, xs = np.arange(height)[:, None] * 256 / height, np.arange(width)[None, :] * 256 / height
+        column, along = np.divmod(xs + 0.25 * ys, 16)
+        streak = (along < 2.0) * ((ys + 21 * column) % 64 < 24) * 0.45
+        canvas.color[:] = mix(canvas.color, vec(canvas.light.haze) * 0.5 + 0.5 * vec((0.85, 0.9, 0.95)), streak)
+    elif look.weather == "snowfall":
+        bright = 0.97 if canvas.light.night < 1 else 0.8
+        for x, y, big in scattered(40, 70, width / height):
+            dot(canvas.color, x * height, y * height, (1.4 + 1.8 * big) * height / 256, (bright, bright, bright), 0.95)

@@ -10,9 +10,13 @@ from PIL import Image, ImageDraw
 
 from pentimento.demo.canvas import Canvas
 from pentimento.demo.light import mix, vec
-from pentimento.demo.noise import blur, field, rng_of, smoothstep
+from pentimento.demo.noise import blur, smoothstep
 from pentimento.demo.scene import Scene
 
+TILE: Final = 32
+"""Units after which a drawing's pattern repeats: eight latents, the stride of the UNet's lowest level."""
+HATCH: Final = 8
+"""Units from line to line of a hatching, a divisor of `TILE`."""
 WEIGHTS: Final = np.asarray((0.299, 0.587, 0.114), np.float32)
 
 
@@ -40,87 +44,72 @@ def photo(scene: Scene, canvas: Canvas) -> np.ndarray:
     return canvas.color + 0.30 * blur(bright, height / 40)
 
 
+def grain(height: int) -> float:
+    """Pixels to a unit of a drawing's pattern: whole ones from 256 px on, so that it repeats by the pixel.
+
+    A pattern that keeps to a fixed grid of `TILE` units is the same in every picture, which a small model can learn.
+    """
+    return height / 256 if height < 256 else float(height // 256)
+
+
 def watercolor(scene: Scene, canvas: Canvas) -> np.ndarray:
-    """Pale washes with soft bleeding, darker rims where a wash dried, paper grain and bare paper here and there."""
-    height, width = canvas.depth.shape
-    rng = rng_of(scene.seed, 50)
-    unit = height / 256
-    aspect = width / height
-    wobble = field(rng, height, width, 12, 12 * aspect, 2)
-    ys = np.clip(np.arange(height)[:, None] + wobble * 1.3 * unit, 0, height - 1).astype(np.int32)
-    xs = np.clip(np.arange(width)[None, :] + np.roll(wobble, height // 3, axis=0) * 1.3 * unit, 0, width - 1).astype(
-        np.int32
-    )
-    color = blur(canvas.color[ys, xs], 1.0 * unit)
+    """Pale washes: blurred, with darker rims where they dried and bare paper along the contours."""
+    unit = grain(canvas.depth.shape[0])
+    color = blur(canvas.color, 1.5 * unit)
     grey = color.mean(axis=-1, keepdims=True)
-    color = np.clip(grey + (color - grey) * 1.3, 0, 1)
-    wash = field(rng, height, width, 5, 5 * aspect, 4)
-    density = np.clip(0.80 + 0.13 * wash, 0.5, 1.0)
+    color = np.clip(grey + (color - grey) * 1.5, 0, 1)
     paper = vec((0.985, 0.97, 0.935))
-    color = paper - (paper - color * 0.97) * density[..., None]
-    gaps = outlines(canvas, 1.2 * unit) * smoothstep(-0.3, 0.6, wobble)
-    color = mix(color, paper, gaps * 0.6)
-    wide = blur(color, 4.0 * unit)
-    rim = luma(wide) - luma(color)
-    color = color - np.clip(np.abs(rim) * 1.3 - 0.012, 0, 0.2)[..., None]
-    grain = field(rng, height, width, 64, 64 * aspect, 2)
-    return color * (1 + 0.022 * grain)[..., None]
+    color = paper - (paper - color) * 0.74
+    rim = luma(blur(color, 4.0 * unit)) - luma(color)
+    color = color * (1 - np.clip(np.abs(rim) * 2.2 - 0.02, 0, 0.26))[..., None]
+    return mix(color, paper, outlines(canvas, 0.6 * unit) * 0.45 * np.clip(luma(color) * 1.7 - 0.4, 0, 1))
 
 
 def oil(scene: Scene, canvas: Canvas) -> np.ndarray:
-    """Dabs of thick, saturated paint: broad ones first, then finer ones; lit from the upper left."""
+    """Dabs of thick, saturated paint along what is painted; lit from the upper left."""
     height, width = canvas.depth.shape
-    rng = rng_of(scene.seed, 51)
-    unit = height / 256
+    unit = grain(height)
     grey = canvas.color.mean(axis=-1, keepdims=True)
-    rich = np.clip(grey + (canvas.color - grey) * 1.35, 0, 1)
-    rich = np.clip((rich - 0.5) * 1.08 + 0.5, 0, 1)
-    under = Image.fromarray((blur(rich, 3 * unit) * 255).astype(np.uint8))
+    rich = np.clip(grey + (canvas.color - grey) * 1.4, 0, 1)
+    rich = np.clip((rich - 0.5) * 1.1 + 0.5, 0, 1)
+    under = Image.fromarray((blur(rich, 2 * unit) * 255).astype(np.uint8))
     relief = Image.new("L", (width, height), 128)
     inks, bumps = ImageDraw.Draw(under), ImageDraw.Draw(relief)
-    flow = field(rng, height, width, 2, 2 * width / height, 2) * 1.3
-    tone = luma(blur(canvas.color, 2 * unit))
-    for share, long, wide in ((0.03, 20, 8), (0.07, 12, 5)):
-        n = int(share * height * width / unit**2 * 0.75)
-        ys, xs = rng.integers(0, height, n), rng.integers(0, width, n)
-        dy, dx = np.gradient(tone)
+    dy, dx = np.gradient(luma(blur(canvas.color, 2 * unit)))
+    rng, size = np.random.default_rng(51), max(1, round(5 * unit))
+    tops, lefts = (np.arange(-TILE, side / unit + TILE, TILE) for side in (height, width))
+    for _ in range(72):
+        y, x, turn, light, bump = rng.random(5)
+        cy, cx = (np.ravel(p) for p in np.meshgrid((tops + TILE * y) * unit, (lefts + TILE * x) * unit, indexing="ij"))
+        ys, xs = (np.clip(p, 0, n - 1).astype(np.int32) for p, n in ((cy, height), (cx, width)))
         steep = np.hypot(dx, dy)[ys, xs] > 0.02 / unit
-        angle = np.where(steep, np.arctan2(dx[ys, xs], -dy[ys, xs]), flow[ys, xs])
-        half = long * unit * rng.uniform(0.35, 0.6, n)
-        ax, ay = np.cos(angle) * half, np.sin(angle) * half
-        jitter = rng.normal(0, 0.045, (n, 1)) + rng.normal(0, 0.015, (n, 3))
-        colors = (np.clip(rich[ys, xs] + jitter, 0, 1) * 255).astype(np.int32).tolist()
-        heights = rng.integers(96, 160, n).tolist()
-        ends = np.stack([xs - ax, ys - ay, xs + ax, ys + ay], axis=1).tolist()
-        size = max(1, round(wide * unit))
-        for end, color, bump in zip(ends, colors, heights, strict=True):
+        angle = np.where(steep, np.arctan2(dx[ys, xs], -dy[ys, xs]), 0.2 + 1.1 * turn)
+        ax, ay = np.cos(angle) * 5.5 * unit, np.sin(angle) * 5.5 * unit
+        colors = (np.clip(rich[ys, xs] + 0.09 * (light - 0.5), 0, 1) * 255).astype(np.int32).tolist()
+        ends = np.stack([cx - ax, cy - ay, cx + ax, cy + ay], axis=1).tolist()
+        for end, color in zip(ends, colors, strict=True):
             inks.line(end, fill=tuple(color), width=size)
-            bumps.line(end, fill=bump, width=size)
-    color = np.asarray(under, np.float32) / 255
-    bump = np.asarray(relief, np.float32) / 255
-    emboss = np.zeros_like(bump)
-    emboss[1:, 1:] = bump[1:, 1:] - bump[:-1, :-1]
+            bumps.line(end, fill=round(96 + 64 * bump), width=size)
+    color, raised = (np.asarray(image, np.float32) / 255 for image in (under, relief))
+    emboss = np.zeros_like(raised)
+    emboss[1:, 1:] = raised[1:, 1:] - raised[:-1, :-1]
     return color + np.clip(blur(emboss, 1) * 0.8, -0.14, 0.16)[..., None]
 
 
-def hatch(height: int, width: int, period: float, angle: float, wobble: np.ndarray) -> np.ndarray:
-    """Parallel lines (H, W), a wave 0..1 with a period in pixels."""
+def hatch(height: int, width: int, period: float, sign: int) -> np.ndarray:
+    """Parallel slanting lines (H, W), a wave 0..1 with a period in pixels along the rows and the columns."""
     ys, xs = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
-    phase = (xs * np.cos(angle) + ys * np.sin(angle)) / period + wobble
-    return 0.5 + 0.5 * np.sin(phase * 2 * np.pi)
+    return 0.5 + 0.5 * np.sin((xs + sign * ys) / period * 2 * np.pi)
 
 
 def ink(scene: Scene, canvas: Canvas) -> np.ndarray:
     """Black ink on cream paper: contours, hatching in the half-tones, solid black in the dark."""
     height, width = canvas.depth.shape
-    rng = rng_of(scene.seed, 52)
-    unit = height / 256
+    unit = grain(height)
     tone = blur(luma(canvas.color), 1.5 * unit)
     if scene.look.time == "night":
         tone = np.clip(tone, 0, 1) ** 0.62
-    wobble = field(rng, height, width, 6, 6 * width / height, 2) * 0.25
-    one = hatch(height, width, 8 * unit, 0.8, wobble)
-    two = hatch(height, width, 8 * unit, 2.3, wobble)
+    one, two = (hatch(height, width, HATCH * unit, sign) for sign in (1, -1))
     dark = np.clip((0.53 - tone) * 1.9, 0, 1)
     lines = np.clip((dark * 1.15 - one) * 5 + 0.4, 0, 1) * (dark > 0.02)
     lines = np.maximum(lines, np.clip((dark * 1.5 - 0.55 - two) * 5 + 0.4, 0, 1))
@@ -133,45 +122,31 @@ def ink(scene: Scene, canvas: Canvas) -> np.ndarray:
 def pencil(scene: Scene, canvas: Canvas) -> np.ndarray:
     """Graphite on white paper: soft grey hatching over a smudged tone, thin contours."""
     height, width = canvas.depth.shape
-    rng = rng_of(scene.seed, 53)
-    unit = height / 256
+    unit = grain(height)
     tone = blur(luma(canvas.color), 1.0 * unit)
     tone = 0.42 + 0.58 * np.clip((tone - 0.04) / 0.86, 0, 1) ** 0.8
-    wobble = field(rng, height, width, 5, 5 * width / height, 2) * 0.3
-    lines = hatch(height, width, 7.0 * unit, 0.72, wobble) - 0.5
+    lines = hatch(height, width, HATCH * unit, 1) - 0.5
     tone = tone + lines * 0.3 * np.clip((0.99 - tone) * 2.2, 0, 1)
-    tone = tone + 0.02 * field(rng, height, width, 60, 60 * width / height, 1)
-    tone = tone * (1 - 0.5 * outlines(canvas, 1.0 * unit))
+    tone = tone * (1 - 0.6 * outlines(canvas, 1.0 * unit))
     return np.clip(tone, 0.12, 0.97)[..., None] * vec((1.0, 1.0, 1.01))
 
 
 def flat(scene: Scene, canvas: Canvas) -> np.ndarray:
-    """A poster: plain areas in few, saturated colours (the painter left texture out already)."""
+    """A poster: plain areas in strong colors (the painter left texture out already)."""
     color = canvas.color
     grey = color.mean(axis=-1, keepdims=True)
-    return fewer(grey + (color - grey) * 1.5, 6)
-
-
-def fewer(color: np.ndarray, steps: int, dither: np.ndarray | float = 0.0) -> np.ndarray:
-    """Colours rounded to `steps` + 1 levels, closer to each other in the dark, so that a night keeps some of them."""
-    spread = np.clip(color, 0, 1) ** 0.7 * steps + dither
-    return (np.clip(np.round(spread), 0, steps) / steps) ** (1 / 0.7)
-
-
-BAYER: Final = (np.asarray(((0, 2), (3, 1)), np.float32) + 0.5) / 4 - 0.5
-"""The ordered 2 x 2 dither of old screens, -0.5 .. 0.5."""
+    return grey + (color - grey) * 1.6
 
 
 def pixel(scene: Scene, canvas: Canvas) -> np.ndarray:
-    """Blocks of 1/32 of the height in few, saturated colours, dithered."""
+    """Blocks of 1/32 of the height in saturated colors."""
     height, width = canvas.depth.shape
     block = max(2, round(height / 32))
     rows, cols = -(-height // block), -(-width // block)
     padded = np.pad(canvas.color, ((0, rows * block - height), (0, cols * block - width), (0, 0)), mode="edge")
     small = padded.reshape(rows, block, cols, block, 3).mean(axis=(1, 3))
     grey = small.mean(axis=-1, keepdims=True)
-    dither = np.tile(BAYER, (-(-rows // 2), -(-cols // 2)))[:rows, :cols, None]
-    small = fewer(grey + (small - grey) * 1.3, 6, 0.6 * dither)
+    small = grey + (small - grey) * 1.4
     return np.repeat(np.repeat(small, block, axis=0), block, axis=1)[:height, :width]
 
 
