@@ -8,11 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from pentimento.demo.data import LOOKS, group_scenes, thing_scenes
+from pentimento.demo.data import LOOKS, group_scenes, posed, thing_scenes
 from pentimento.demo.denoiser import Stage, fitted, noised, training_betas
 from pentimento.demo.optimize import Optimiser, orthogonal
 from pentimento.demo.render import render_scene
-from pentimento.demo.samples import GRID, ZOOMS, Batch, Latents, Mix, draw_layout, draw_sample, draw_thing, patch, spots
+from pentimento.demo.samples import (
+    EVERY,
+    GRID,
+    HIDDEN,
+    RESTYLED,
+    ZOOMS,
+    Batch,
+    Latents,
+    Mix,
+    draw_layout,
+    draw_sample,
+    draw_thing,
+    patch,
+    spots,
+)
 from pentimento.demo.scene import Scene
 from pentimento.demo.text import FACTS, WIDTH, facts_of
 from pentimento.demo.unet import SIDE, build_unet, grow
@@ -36,12 +50,12 @@ def test_v_leads_to_the_target_wherever_the_noise_started(kept, loud):
     source, target = torch.randn(2, 64, 4, 8, 8)
     paired = torch.arange(64) % 2 == 0
     source = torch.where(paired[:, None, None, None], source, target)
-    noisy, t, v, weight = noised(
-        Batch(source, target, torch.rand(64, 1, 8, 8), torch.zeros(64, 77), paired), kept, loud
-    )
+    span = torch.where(paired[:, None], torch.tensor(RESTYLED), torch.tensor(EVERY))
+    noisy, t, v, weight = noised(Batch(source, target, torch.rand(64, 1, 8, 8), torch.zeros(64, 77), span), kept, loud)
     root, rest = kept[t].sqrt()[:, None, None, None], (1 - kept[t]).sqrt()[:, None, None, None]
     assert torch.allclose(root * noisy - rest * v, target, atol=1e-4)
-    assert (t[paired] >= 200).all()
+    assert ((t >= span[:, 0]) & (t < span[:, 1])).all()
+    assert (t[~paired] >= RESTYLED[1]).any()
     assert ((weight > 0) & (weight <= 1)).all()
     assert ((noisy - root * source) / rest)[~paired].std().item() == pytest.approx(loud, rel=0.05)
 
@@ -49,14 +63,14 @@ def test_v_leads_to_the_target_wherever_the_noise_started(kept, loud):
 def test_a_pair_is_one_layout_in_two_looks_and_its_caption_is_never_empty(latents):
     rng = np.random.default_rng(1)
     for _ in range(100):
-        source, target, part, words, paired = draw_layout(latents, rng, 16, Mix(empty=1.0), pair=True)
+        source, target, part, words, span = draw_layout(latents, rng, 16, Mix(empty=1.0), pair=True)
         found = [
             int(np.flatnonzero((latents.reshape(-1, 4, 16, 16) == x).all(axis=(1, 2, 3)))[0]) for x in (source, target)
         ]
         assert found[0] // LOOKS == found[1] // LOOKS
         looks = [group_scenes(k // LOOKS)[k % LOOKS].look for k in found]
-        assert paired == (looks[0] != looks[1])
-        assert bool(words) == paired
+        assert span == (RESTYLED if looks[0] != looks[1] else EVERY)
+        assert bool(words) == (looks[0] != looks[1])
         assert np.ptp(part) == 0
 
 
@@ -74,13 +88,13 @@ def zooms() -> tuple[np.ndarray, ...]:
 def test_a_hidden_thing_begins_as_its_place_without_it_or_as_another_place(zooms):
     rng, same = np.random.default_rng(2), 0
     for _ in range(60):
-        source, target, part, _, paired = draw_thing(zooms[:1], rng, 64, Mix(), hidden=True)
+        source, target, part, _, span = draw_thing(zooms[:1], rng, 64, Mix(), hidden=True)
         begun, wanted = (
             int(np.flatnonzero((zooms[0][:, place] == x).all(axis=(1, 2, 3)))[0])
             for place, x in ((1, source), (0, target))
         )
         same += begun == wanted
-        assert paired
+        assert span == HIDDEN
         assert (part.min() < 1, part.max()) == (True, 1)
     assert 30 < same < 60
 
@@ -100,18 +114,18 @@ def test_a_thing_from_near_stays_in_the_window(zooms):
 def test_a_thing_that_is_not_hidden_is_learnt_as_it_is(zooms):
     rng = np.random.default_rng(4)
     for _ in range(20):
-        source, target, _, _, paired = draw_thing(zooms, rng, 64, Mix(), hidden=False)
+        source, target, _, _, span = draw_thing(zooms, rng, 64, Mix(), hidden=False)
         assert source is target
-        assert not paired
+        assert span == EVERY
 
 
 def test_things_are_seen_only_in_whole_pictures(latents, zooms):
     rng = np.random.default_rng(6)
     whole = Latents(np.zeros((2, LOOKS, 4, 64, 64), np.float32), zooms)
     mix = Mix(pairs=0.0, patches=1.0)
-    assert draw_sample(whole, rng, 64, mix).paired
-    assert not draw_sample(whole, rng, 32, mix).paired
-    assert not draw_sample(Latents(latents), rng, 16, mix).paired
+    assert draw_sample(whole, rng, 64, mix).span == HIDDEN
+    assert draw_sample(whole, rng, 32, mix).span == EVERY
+    assert draw_sample(Latents(latents), rng, 16, mix).span == EVERY
 
 
 def test_things_are_many_and_each_lacks_only_what_can_be_named():
@@ -185,6 +199,15 @@ def test_windows_are_captioned_with_their_look_alone(latents):
         source, _, _, words, _ = draw_sample(Latents(latents), rng, 8, Mix())
         assert source.shape == (4, 8, 8)
         assert not nouns & set(words.replace(",", " ").split())
+
+
+def test_a_picture_from_words_alone_is_learnt_from_posed_layouts():
+    layouts = np.broadcast_to(np.arange(40.0, dtype=np.float32)[:, None, None, None, None], (40, LOOKS, 4, 16, 16))
+    rng = np.random.default_rng(9)
+    plain = {int(draw_layout(layouts, rng, 16, Mix(), pair=False).target[0, 0, 0]) for _ in range(200)}
+    pairs = {int(draw_layout(layouts, rng, 16, Mix(), pair=True).target[0, 0, 0]) for _ in range(400)}
+    assert plain == {group for group in range(40) if posed(group)}
+    assert pairs == set(range(40))
 
 
 def test_windows_keep_to_the_grid_of_the_drawings():

@@ -76,13 +76,14 @@ def noised(
     `loud` scales the noise: a picture of half the side is to be seen as the whole UNet's inner levels see it, with the
     noise averaged over 2 x 2 latents and so half as loud (why: Hoogeboom et al., arXiv 2301.11093).
     """
-    n = len(batch.target)
+    n, (low, high) = len(batch.target), batch.span.float().T
     # Where shapes are made out is trained most (a logit-normal density: Esser et al., arXiv 2403.03206).
     lot, (composed, least) = torch.rand(n), COMPOSED
     t = torch.where(lot < SHAPES, torch.sigmoid(0.5 + 0.8 * torch.randn(n)), torch.rand(n))
-    t = torch.where(batch.paired, 200 + 799.99 * t, 999.99 * t)
-    t = torch.where(lot > 1 - composed, least + (999.99 - least) * torch.rand(n), t).long()
-    t = torch.where(torch.rand(n) < 0.05, 999, t).to(kept.device)
+    t = low + (high - 0.01 - low) * t
+    whole = high == len(kept)
+    t = torch.where(whole & (lot > 1 - composed), least + (len(kept) - 0.01 - least) * torch.rand(n), t).long()
+    t = torch.where(whole & (torch.rand(n) < 0.05), len(kept) - 1, t).to(kept.device)
     root, rest = kept[t].sqrt()[:, None, None, None], (1 - kept[t]).sqrt()[:, None, None, None]
     source, target, part = (x.to(kept.device) for x in (batch.source, batch.target, batch.part))
     noisy = root * torch.lerp(source, target, part) + rest * loud * torch.randn_like(target)

@@ -12,7 +12,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from pentimento.demo.captions import caption, disc_words, look_caption, subject_phrase
-from pentimento.demo.data import LOOKS, group_scenes, thing_scenes
+from pentimento.demo.data import LOOKS, group_scenes, posed, thing_scenes
 from pentimento.demo.scene import Scene
 from pentimento.demo.styles import TILE
 from pentimento.demo.text import LENGTH
@@ -40,6 +40,15 @@ class Latents(NamedTuple):
         return cls(np.load(folder / f"latents-{side}.npy", mmap_mode="r"), things)
 
 
+EVERY: Final = (0, 1000)
+"""All timesteps."""
+RESTYLED: Final = (200, 850)
+"""Those at which another look of the same layout is aimed at: below, what is left to do is the look itself; above, the
+layout can hardly be read."""
+HIDDEN: Final = (200, 1000)
+"""Those at which a thing is put into a place that lacks it."""
+
+
 class Sample(NamedTuple):
     """One thing to learn; pictures are latents (4, h, w)."""
 
@@ -50,8 +59,8 @@ class Sample(NamedTuple):
     part: np.ndarray
     """(h, w): where the target is to be seen already, 0 the source .. 1 the target."""
     words: str
-    paired: bool
-    """Whether source and target differ."""
+    span: tuple[int, int] = EVERY
+    """The timesteps at which it is learnt, the first and the one after the last."""
 
 
 class Batch(NamedTuple):
@@ -62,8 +71,8 @@ class Batch(NamedTuple):
     part: torch.Tensor
     """(N, 1, h, w)"""
     tokens: torch.Tensor
-    paired: torch.Tensor
-    """(N,) bool"""
+    span: torch.Tensor
+    """(N, 2) int64"""
 
 
 @dataclass(frozen=True)
@@ -118,9 +127,15 @@ def mixed(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix: Mix, pair: bool) -> Sample:
-    """A layout as it is, or a `pair`: begun in another look. Below the whole side it is a window of it."""
+    """A layout as it is, or a `pair`: begun in another look. Below the whole side it is a window of it.
+
+    Whole ones that are learnt as they are, as text to image wants them, are posed.
+    """
     group, want, have = int(rng.integers(len(latents))), int(rng.integers(LOOKS)), int(rng.integers(LOOKS))
-    have = have if pair else want
+    if not pair:
+        have = want
+        while window == latents.shape[-1] and not posed(group):
+            group = int(rng.integers(len(latents)))
     scenes = group_scenes(group)
     new, old = scenes[want].look, scenes[have].look
     told = frozenset(n for n in ("time", "season", "weather", "style") if getattr(new, n) != getattr(old, n))
@@ -131,7 +146,9 @@ def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix:
         words = caption(scenes[want], rng, mix.short, mix.empty, told)
     else:
         words = look_caption(scenes[want], rng, mix.empty, told)
-    return Sample(latents[group, have][at], latents[group, want][at], mixed(rng, window), words, bool(told))
+    return Sample(
+        latents[group, have][at], latents[group, want][at], mixed(rng, window), words, RESTYLED if told else EVERY
+    )
 
 
 def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
@@ -154,7 +171,7 @@ def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: 
         source, part = latents[other, 1][at], np.maximum(mixed(rng, window), patch(rng, window, spot))
     else:
         source, part = target, mixed(rng, window)
-    return Sample(source, target, part, thing_words(scene, spot.words, rng, mix), hidden)
+    return Sample(source, target, part, thing_words(scene, spot.words, rng, mix), HIDDEN if hidden else EVERY)
 
 
 def thing_words(scene: Scene, name: str, rng: np.random.Generator, mix: Mix) -> str:
@@ -187,9 +204,9 @@ def draw_batch(latents: Latents, tokenizer: CLIPTokenizer, rng: np.random.Genera
     divided = int(rng.integers(1, 3)) * 2 if rng.random() < mix.crops else 1
     window = latents.groups.shape[-1] // divided
     drawn = [draw_sample(latents, rng, window, mix) for _ in range(size * divided**2)]
-    sources, targets, parts, texts, paired = zip(*drawn, strict=True)
+    sources, targets, parts, texts, spans = zip(*drawn, strict=True)
     tokens = tokenizer(
         list(texts), padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
     ).input_ids
     source, target, part = (torch.from_numpy(np.stack(x)).float() for x in (sources, targets, parts))
-    return Batch(source, target, part[:, None], tokens, torch.tensor(paired))
+    return Batch(source, target, part[:, None], tokens, torch.tensor(spans))
