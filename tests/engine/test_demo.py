@@ -42,6 +42,7 @@ def test_it_is_whole_small_and_described():
     for part in ("unet", "vae", "text_encoder"):
         check_weights(info, part)
     assert sum(path.stat().st_size for path in demo_folder().rglob("*")) < 60 * MEGABYTE
+    assert not [path for path in demo_folder().rglob("*.json") if "_name_or_path" in path.read_text("utf-8")]
     assert info.native_size == (256, 256)
     assert "landscape" in info.description.lower()
 

@@ -29,7 +29,7 @@ A small model needs more of the source to keep its layout; the pairs see to it t
 """
 SHAPES: Final = 0.45
 """Share of samples whose timestep lies about where shapes are made out (half of them at 480 to 740 of 1000)."""
-COMPOSED: Final = (0.35, 780)
+COMPOSED: Final = (0.5, 780)
 """Share of samples whose timestep lies where the picture is composed, and the least of those timesteps.
 
 Without its caption a picture of 256 px is guessed a tenth worse at 900, a third at 970, a twentieth at 700 and below.

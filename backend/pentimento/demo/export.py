@@ -26,7 +26,7 @@ DESCRIPTION = (
     "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
     "without a download. It restyles pictures well at strengths 0.3 to 0.6: dawn, sunset, night and overcast light; "
     "watercolor, oil, ink, pencil and pixel art. Text to image gives a plain landscape in that light and style, and "
-    "two of three objects that are asked for. It knows no people, no animals and no text."
+    "three of four objects that are asked for, blurred. It knows no people, no animals and no text."
 )
 
 
@@ -89,6 +89,7 @@ def export(folder: Path, target: Path, cfg_scale: float) -> int:
     fresh = Path(tempfile.mkdtemp(prefix="model-", dir=folder))
     for name, part in (("unet", unet), ("text_encoder", encoder), ("vae", vae)):
         part.half().save_pretrained(fresh / name, safe_serialization=True)
+        _forget_origin(fresh / name / "config.json")
     scheduler.save_pretrained(fresh / "scheduler")
     shutil.copytree(folder / "tokenizer", fresh / "tokenizer")
     index = {
@@ -113,6 +114,13 @@ def export(folder: Path, target: Path, cfg_scale: float) -> int:
     shutil.move(fresh, target)
     shutil.rmtree(old, ignore_errors=True)
     return sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
+
+
+def _forget_origin(config: Path) -> None:
+    """Take out of a configuration where its weights were loaded from: a folder of the machine that trained them."""
+    values = json.loads(config.read_text())
+    values.pop("_name_or_path", None)
+    config.write_text(json.dumps(values, indent=2) + "\n")
 
 
 def resume(folder: Path, source: Path) -> list[str]:

@@ -85,7 +85,7 @@ class Mix:
     """Samples that lack their thing in one place only: what inpainting asks for."""
     near: float = 0.1
     """Samples of things and their names, often from near."""
-    short: float = 0.5
+    short: float = 0.3
     empty: float = 0.10
     crops: float = 0.0
 
