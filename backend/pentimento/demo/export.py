@@ -25,7 +25,7 @@ from pentimento.demo.unet import SIDE, build_unet
 DESCRIPTION = (
     "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
     "without a download. It restyles pictures well at strengths 0.3 to 0.6: dawn, sunset, night and overcast light; "
-    "watercolor, oil, ink, pencil and pixel art. Text to image gives a plain landscape in that light and style, and "
+    "autumn and winter; ink, pencil and watercolor. Text to image gives a plain landscape in that light and style, and "
     "three of four objects that are asked for, blurred. It knows no people, no animals and no text."
 )
 
