@@ -147,7 +147,7 @@ def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix:
     else:
         words = look_caption(scenes[want], rng, mix.empty, told)
     return Sample(
-        latents[group, have][at], latents[group, want][at], mixed(rng, window), words, RESTYLED if told else EVERY
+        latents[group, have][at], latents[group, want][at], mixed(rng, window), words, RESTYLED if pair else EVERY
     )
 
 
