@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pentimento.demo.light import Color, Light, mix, vec
+from pentimento.demo.light import Color, Light, mix, saturated, vec
 from pentimento.demo.scene import Look
 
 
@@ -53,8 +53,7 @@ def lit(canvas: Canvas, albedo: np.ndarray, facing: np.ndarray | float, depth: n
     facing = np.asarray(facing, np.float32)
     color = albedo * (vec(light.shade) + (facing[..., None] if facing.ndim else facing) * vec(light.sun))
     if light.glow == 0.0:
-        grey = color.mean(axis=-1, keepdims=True)
-        color = grey + (color - grey) * 0.62
+        color = saturated(color, 0.62)
     depth = np.asarray(depth, np.float32)
     thick = haze_of(canvas.look)
     part = np.clip(depth * depth * thick * 0.9, 0, 0.93)

@@ -69,3 +69,9 @@ def mix(a: np.ndarray, b: np.ndarray | Color, part: np.ndarray | float) -> np.nd
     part = np.asarray(part, np.float32)
     part = part[..., None] if part.ndim else part
     return a + (np.asarray(b, np.float32) - a) * part
+
+
+def saturated(color: np.ndarray, factor: float) -> np.ndarray:
+    """A colour image (H, W, 3) with its distance from grey multiplied: 0 gives grey, above 1 stronger colours."""
+    grey = color.mean(axis=-1, keepdims=True)
+    return grey + (color - grey) * factor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pentimento.demo.canvas import Canvas, dot, rows_cols
-from pentimento.demo.light import mix, vec
+from pentimento.demo.light import mix, saturated, vec
 from pentimento.demo.noise import rng_of, scattered
 from pentimento.demo.scene import Scene
 
@@ -41,8 +41,7 @@ def sky(scene: Scene, canvas: Canvas) -> None:
     if look.weather in ("fog", "rain", "snowfall"):
         color = mix(color, light.haze, 0.55 if look.weather == "fog" else 0.3)
         if look.time != "night":
-            grey = color.mean(axis=-1, keepdims=True)
-            color = grey + (color - grey) * 0.7
+            color = saturated(color, 0.7)
     canvas.color[:] = color
 
 

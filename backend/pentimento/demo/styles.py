@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pentimento.demo.canvas import Canvas
-from pentimento.demo.light import mix, vec
+from pentimento.demo.light import mix, saturated, vec
 from pentimento.demo.noise import blur, smoothstep
 from pentimento.demo.scene import Scene
 
@@ -56,8 +56,7 @@ def watercolor(scene: Scene, canvas: Canvas) -> np.ndarray:
     """Pale washes: blurred, with darker rims where they dried and bare paper along the contours."""
     unit = grain(canvas.depth.shape[0])
     color = blur(canvas.color, 1.5 * unit)
-    grey = color.mean(axis=-1, keepdims=True)
-    color = np.clip(grey + (color - grey) * 1.5, 0, 1)
+    color = np.clip(saturated(color, 1.5), 0, 1)
     paper = vec((0.985, 0.97, 0.935))
     color = paper - (paper - color) * 0.74
     rim = luma(blur(color, 4.0 * unit)) - luma(color)
@@ -69,8 +68,7 @@ def oil(scene: Scene, canvas: Canvas) -> np.ndarray:
     """Dabs of thick, saturated paint along what is painted; lit from the upper left."""
     height, width = canvas.depth.shape
     unit = grain(height)
-    grey = canvas.color.mean(axis=-1, keepdims=True)
-    rich = np.clip(grey + (canvas.color - grey) * 1.4, 0, 1)
+    rich = np.clip(saturated(canvas.color, 1.4), 0, 1)
     rich = np.clip((rich - 0.5) * 1.1 + 0.5, 0, 1)
     under = Image.fromarray((blur(rich, 2 * unit) * 255).astype(np.uint8))
     relief = Image.new("L", (width, height), 128)
@@ -133,9 +131,7 @@ def pencil(scene: Scene, canvas: Canvas) -> np.ndarray:
 
 def flat(scene: Scene, canvas: Canvas) -> np.ndarray:
     """A poster: plain areas in strong colors (the painter left texture out already)."""
-    color = canvas.color
-    grey = color.mean(axis=-1, keepdims=True)
-    return grey + (color - grey) * 1.6
+    return saturated(canvas.color, 1.6)
 
 
 def pixel(scene: Scene, canvas: Canvas) -> np.ndarray:
@@ -145,8 +141,7 @@ def pixel(scene: Scene, canvas: Canvas) -> np.ndarray:
     rows, cols = -(-height // block), -(-width // block)
     padded = np.pad(canvas.color, ((0, rows * block - height), (0, cols * block - width), (0, 0)), mode="edge")
     small = padded.reshape(rows, block, cols, block, 3).mean(axis=(1, 3))
-    grey = small.mean(axis=-1, keepdims=True)
-    small = grey + (small - grey) * 1.4
+    small = saturated(small, 1.4)
     return np.repeat(np.repeat(small, block, axis=0), block, axis=1)[:height, :width]
 
 
