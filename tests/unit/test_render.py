@@ -68,11 +68,11 @@ def test_night_is_darker_than_day_and_ink_has_no_color() -> None:
     assert np.abs(ink[..., 0] - ink[..., 2]).max() < 30
 
 
-@pytest.mark.parametrize("style", ["oil", "ink", "pencil"])
+@pytest.mark.parametrize("style", ["oil", "ink", "pencil", "pixel"])
 def test_the_pattern_of_a_drawing_repeats_by_the_tile(style: str) -> None:
     side = 256
     canvas = Canvas(
-        color=np.full((side, side, 3), 0.35, np.float32),
+        color=np.full((side, side, 3), 0.31, np.float32),
         depth=np.ones((side, side), np.float32),
         region=np.zeros((side, side), np.int16),
         subject=np.zeros((side, side), np.uint8),

@@ -17,6 +17,10 @@ TILE: Final = 32
 """Units after which a drawing's pattern repeats: eight latents, the stride of the UNet's lowest level."""
 HATCH: Final = 8
 """Units from line to line of a hatching, a divisor of `TILE`."""
+SHADES: Final = 8
+"""Steps of brightness from black to white in pixel art."""
+DITHER: Final = np.asarray(((0.25, 0.75), (0.75, 0.25)), np.float32)
+"""Thresholds of 2 x 2 blocks: what lies midway between two shades is a checkerboard of both."""
 WEIGHTS: Final = np.asarray((0.299, 0.587, 0.114), np.float32)
 
 
@@ -58,9 +62,9 @@ def watercolor(scene: Scene, canvas: Canvas) -> np.ndarray:
     color = blur(canvas.color, 1.5 * unit)
     color = np.clip(saturated(color, 1.5), 0, 1)
     paper = vec((0.985, 0.97, 0.935))
-    color = paper - (paper - color) * 0.74
+    color = paper - (paper - color) * 0.8
     rim = luma(blur(color, 4.0 * unit)) - luma(color)
-    color = color * (1 - np.clip(np.abs(rim) * 2.2 - 0.02, 0, 0.26))[..., None]
+    color = color * (1 - np.clip(np.abs(rim) * 3 - 0.02, 0, 0.36))[..., None]
     return mix(color, paper, outlines(canvas, 0.6 * unit) * 0.45 * np.clip(luma(color) * 1.7 - 0.4, 0, 1))
 
 
@@ -74,16 +78,17 @@ def oil(scene: Scene, canvas: Canvas) -> np.ndarray:
     relief = Image.new("L", (width, height), 128)
     inks, bumps = ImageDraw.Draw(under), ImageDraw.Draw(relief)
     dy, dx = np.gradient(luma(blur(canvas.color, 2 * unit)))
-    rng, size = np.random.default_rng(51), max(1, round(5 * unit))
+    rng, size = np.random.default_rng(51), max(1, round(6 * unit))
     tops, lefts = (np.arange(-TILE, side / unit + TILE, TILE) for side in (height, width))
-    for _ in range(72):
+    for _ in range(48):
         y, x, turn, light, bump = rng.random(5)
         cy, cx = (np.ravel(p) for p in np.meshgrid((tops + TILE * y) * unit, (lefts + TILE * x) * unit, indexing="ij"))
         ys, xs = (np.clip(p, 0, n - 1).astype(np.int32) for p, n in ((cy, height), (cx, width)))
         steep = np.hypot(dx, dy)[ys, xs] > 0.02 / unit
         angle = np.where(steep, np.arctan2(dx[ys, xs], -dy[ys, xs]), 0.2 + 1.1 * turn)
-        ax, ay = np.cos(angle) * 5.5 * unit, np.sin(angle) * 5.5 * unit
-        colors = (np.clip(rich[ys, xs] + 0.09 * (light - 0.5), 0, 1) * 255).astype(np.int32).tolist()
+        ax, ay = np.cos(angle) * 6 * unit, np.sin(angle) * 6 * unit
+        paint = rich[ys, xs] * (0.9 + 0.2 * light) + 0.07 * (light - 0.5)
+        colors = (np.clip(paint, 0, 1) * 255).astype(np.int32).tolist()
         ends = np.stack([cx - ax, cy - ay, cx + ax, cy + ay], axis=1).tolist()
         for end, color in zip(ends, colors, strict=True):
             inks.line(end, fill=tuple(color), width=size)
@@ -91,7 +96,7 @@ def oil(scene: Scene, canvas: Canvas) -> np.ndarray:
     color, raised = (np.asarray(image, np.float32) / 255 for image in (under, relief))
     emboss = np.zeros_like(raised)
     emboss[1:, 1:] = raised[1:, 1:] - raised[:-1, :-1]
-    return color + np.clip(blur(emboss, 1) * 0.8, -0.14, 0.16)[..., None]
+    return color + np.clip(blur(emboss, 1) * 1.1, -0.18, 0.2)[..., None]
 
 
 def hatch(height: int, width: int, period: float, sign: int) -> np.ndarray:
@@ -135,13 +140,16 @@ def flat(scene: Scene, canvas: Canvas) -> np.ndarray:
 
 
 def pixel(scene: Scene, canvas: Canvas) -> np.ndarray:
-    """Blocks of 1/32 of the height in saturated colors."""
+    """Blocks of 1/32 of the height in saturated colors of few shades, dithered between them."""
     height, width = canvas.depth.shape
     block = max(2, round(height / 32))
     rows, cols = -(-height // block), -(-width // block)
     padded = np.pad(canvas.color, ((0, rows * block - height), (0, cols * block - width), (0, 0)), mode="edge")
     small = padded.reshape(rows, block, cols, block, 3).mean(axis=(1, 3))
     small = saturated(small, 1.4)
+    tone = luma(small) * SHADES
+    threshold = np.tile(DITHER, (-(-rows // 2), -(-cols // 2)))[:rows, :cols]
+    small = small + ((np.floor(tone + threshold) - tone) / SHADES)[..., None]
     return np.repeat(np.repeat(small, block, axis=0), block, axis=1)[:height, :width]
 
 
