@@ -17,10 +17,12 @@ from pentimento.demo.samples import (
     GRID,
     HIDDEN,
     RESTYLED,
+    SELECTED,
     ZOOMS,
     Batch,
     Latents,
     Mix,
+    Sample,
     draw_layout,
     draw_sample,
     draw_thing,
@@ -60,18 +62,45 @@ def test_v_leads_to_the_target_wherever_the_noise_started(kept, loud):
     assert ((noisy - root * source) / rest)[~paired].std().item() == pytest.approx(loud, rel=0.05)
 
 
-def test_a_pair_is_one_layout_in_two_looks_and_its_caption_is_never_empty(latents):
+def pairs_drawn(latents: np.ndarray, mix: Mix) -> list[Sample]:
     rng = np.random.default_rng(1)
-    for _ in range(100):
-        source, target, part, words, span = draw_layout(latents, rng, 16, Mix(empty=1.0), pair=True)
+    return [draw_layout(latents, rng, 16, mix, pair=True) for _ in range(400)]
+
+
+def test_a_pair_is_one_layout_in_two_looks_and_its_caption_is_never_empty(latents):
+    for source, target, part, words, span in pairs_drawn(latents, Mix(empty=1.0)):
+        assert span == RESTYLED
+        if source is target:
+            continue
         found = [
             int(np.flatnonzero((latents.reshape(-1, 4, 16, 16) == x).all(axis=(1, 2, 3)))[0]) for x in (source, target)
         ]
         assert found[0] // LOOKS == found[1] // LOOKS
         looks = [group_scenes(k // LOOKS)[k % LOOKS].look for k in found]
-        assert span == RESTYLED
         assert bool(words) == (looks[0] != looks[1])
-        assert np.ptp(part) == 0
+        assert 0 <= part.min() <= part.max() <= 1
+
+
+def test_some_pairs_show_their_look_in_one_place_alone(latents):
+    parts = [one.part for one in pairs_drawn(latents, Mix())]
+    placed = [part for part in parts if np.ptp(part)]
+    assert all(part.min() == 0 for part in placed)
+    assert 0.5 * SELECTED < len(placed) / len(parts) < SELECTED
+    rng = np.random.default_rng(2)
+    assert not any(np.ptp(draw_layout(latents, rng, 16, Mix(), pair=False).part) for _ in range(50))
+
+
+def test_some_pairs_are_one_picture_of_two_looks_without_a_caption(latents):
+    pairs = pairs_drawn(latents, Mix())
+    collages = [one for one in pairs if one.source is one.target]
+    assert 0.1 < len(collages) / len(pairs) < 0.2
+    assert not any(one.words for one in collages)
+    known = latents.reshape(-1, 4, 16, 16)
+    between = [one for one in collages if not (known == one.target).all(axis=(1, 2, 3)).any()]
+    assert len(between) > 0.7 * len(collages)
+    for one in between:
+        whole = [k for k, picture in enumerate(known) if (picture == one.target).all(axis=0).any()]
+        assert len({k // LOOKS for k in whole}) == 1
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,14 @@ EVERY: Final = (0, 1000)
 RESTYLED: Final = (200, 850)
 """Those at which another look of the same layout is aimed at: below, what is left to do is the look itself; above, the
 layout can hardly be read."""
+SELECTED: Final = 0.35
+"""Share of pairs that show their look in one place alone, as midway of sampling in a selection."""
+COLLAGES: Final = 0.15
+"""Share of pairs that are one picture of two looks, with no caption.
+
+Guidance goes away from what the model sees without a caption. Were that the surroundings of a selection all over, a
+night in a day would be driven to black.
+"""
 HIDDEN: Final = (200, 1000)
 """Those at which a thing is put into a place that lacks it."""
 
@@ -85,7 +93,7 @@ class Mix:
     """Samples that lack their thing in one place only: what inpainting asks for."""
     near: float = 0.1
     """Samples of things and their names, often from near."""
-    short: float = 0.3
+    short: float = 0.2
     empty: float = 0.10
     crops: float = 0.0
 
@@ -126,6 +134,12 @@ def mixed(rng: np.random.Generator, side: int) -> np.ndarray:
     return np.full((side, side), 0.0 if rng.random() < 0.35 else rng.random(), np.float32)
 
 
+def selection(rng: np.random.Generator, side: int) -> np.ndarray:
+    """A soft ellipse (side, side) float32 anywhere, 0 inside, 1 outside, where sampling keeps the source."""
+    x, y, reach = rng.uniform((0.2, 0.2, 0.15), (0.8, 0.8, 0.4))
+    return patch(rng, side, Spot(x, y, reach, ""))
+
+
 def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix: Mix, pair: bool) -> Sample:
     """A layout as it is, or a `pair`: begun in another look. Below the whole side it is a window of it.
 
@@ -146,9 +160,15 @@ def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix:
         words = caption(scenes[want], rng, mix.short, mix.empty, told)
     else:
         words = look_caption(scenes[want], rng, mix.empty, told)
-    return Sample(
-        latents[group, have][at], latents[group, want][at], mixed(rng, window), words, RESTYLED if pair else EVERY
-    )
+    source, target = latents[group, have][at], latents[group, want][at]
+    lot = rng.random() if pair else 1.0
+    if lot < COLLAGES:
+        both = target + (source - target) * selection(rng, window)
+        return Sample(both, both, mixed(rng, window), "", RESTYLED)
+    part = mixed(rng, window)
+    if lot < COLLAGES + SELECTED:
+        part *= 1 - selection(rng, window)
+    return Sample(source, target, part, words, RESTYLED if pair else EVERY)
 
 
 def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
