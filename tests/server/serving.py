@@ -76,6 +76,16 @@ class ServerProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_S)
 
+    def freeze(self) -> None:
+        """Hangs the server (SIGSTOP); returns once none of its threads runs, which takes a busy machine a while."""
+        self.process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.pid}/task")
+        until(lambda: all(stopped(each) for each in threads.iterdir()))
+
+    def thaw(self) -> None:
+        """Lets a frozen server go on (SIGCONT)."""
+        self.process.send_signal(signal.SIGCONT)
+
     def workers(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children()
 
@@ -178,6 +188,11 @@ def sampling(job: dict[str, Any]) -> bool:
     """In the middle of the model's work."""
     assert not over(job), f"the job is over already: {job}"
     return job["state"] == "running" and job["stage"] == "sample" and job["step"] >= 1
+
+
+def stopped(thread: Path) -> bool:
+    """Whether a thread, by its folder below /proc, was stopped by a signal."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def until(condition: Callable[[], object]) -> None:

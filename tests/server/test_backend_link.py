@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -88,14 +87,14 @@ def test_a_backend_is_found_with_its_models_and_settings(link: Link, running: Se
 def test_a_backend_that_hangs_is_not_called_ready(link: Link, running: ServerProcess) -> None:
     watched = link({"PENTIMENTO_HOME": str(running.home)})
     wait(watched, lambda state: state.usable)
-    os.kill(running.pid, signal.SIGSTOP)
+    running.freeze()
     stopped_at = time.monotonic()
     try:
         state = wait(watched, lambda state: not state.usable)
         assert time.monotonic() - stopped_at < 6
         assert (state.state, "does not answer" in state.message) == ("absent", True)
     finally:
-        os.kill(running.pid, signal.SIGCONT)
+        running.thaw()
     wait(watched, lambda state: state.usable)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -204,12 +202,12 @@ def test_a_cancel_reaches_a_backend_that_was_away(home: ServerProcess, monkeypat
     same = untouched(canvas)
     run = controller_of(home).start(canvas, long())
     go(run, sampling)
-    os.kill(home.pid, signal.SIGSTOP)
+    home.freeze()
     try:
         run.cancel()
         status = go(run)
     finally:
-        os.kill(home.pid, signal.SIGCONT)
+        home.thaw()
     assert (status.phase, "told when it is back" in status.message) == ("cancelled", True)
     assert status.job is not None
     assert home.finish(status.job)["state"] == "cancelled"
@@ -247,7 +245,7 @@ def test_a_backend_that_hangs_is_told_of(home: ServerProcess) -> None:
     canvas = painted()
     run = controller_of(home).start(canvas, Order("img2img", {**SECONDS, "batch_count": 2}))
     go(run, sampling)
-    os.kill(home.pid, signal.SIGSTOP)
+    home.freeze()
     stopped_at = time.monotonic()
     try:
         status = go(run, lambda status: status.away)
@@ -256,7 +254,7 @@ def test_a_backend_that_hangs_is_told_of(home: ServerProcess) -> None:
         time.sleep(0.5)
         assert run.step().phase == "running"
     finally:
-        os.kill(home.pid, signal.SIGCONT)
+        home.thaw()
     assert len(done(run).layers) == 2
 
 
@@ -266,7 +264,7 @@ def test_a_backend_that_dies_while_it_takes_the_job_gets_it_once(
     canvas = painted(Size(800, 600))
     run = controller_of(own_server).start(canvas, order("img2img"))
     go(run, lambda status: status.message.startswith("Sending") or status.job is not None)
-    os.kill(own_server.pid, signal.SIGSTOP)
+    own_server.freeze()
     go(run, lambda status: status.away)
     own_server.kill()
     again = start_server(home=own_server.home)

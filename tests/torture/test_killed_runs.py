@@ -3,8 +3,6 @@ leaves out: while the job waits in the queue, and while its picture is fetched."
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +49,7 @@ def test_killed_while_the_picture_is_fetched(backend: ServerProcess, start_serve
     (source,) = canvas.layers
     run = controller_of(backend).start(canvas, AT_ONCE)
     go(run, lambda status: status.phase == "fetching")
-    os.kill(backend.pid, signal.SIGSTOP)
+    backend.freeze()
     go(run, lambda status: status.away or status.phase == "inserting")
     backend.kill()
     start_server(home=backend.home)
