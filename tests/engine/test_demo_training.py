@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pentimento.demo.captions import TIME_WORDS
 from pentimento.demo.data import LOOKS, group_scenes, posed, thing_scenes
 from pentimento.demo.denoiser import Stage, fitted, noised, training_betas
 from pentimento.demo.optimize import Optimiser, orthogonal
@@ -28,6 +29,7 @@ from pentimento.demo.samples import (
     draw_thing,
     patch,
     spots,
+    whole_words,
 )
 from pentimento.demo.scene import Scene
 from pentimento.demo.text import FACTS, WIDTH, facts_of
@@ -237,6 +239,19 @@ def test_a_picture_from_words_alone_is_learnt_from_posed_layouts():
     pairs = {int(draw_layout(layouts, rng, 16, Mix(), pair=True).target[0, 0, 0]) for _ in range(400)}
     assert plain == {group for group in range(40) if posed(group)}
     assert pairs == set(range(40))
+
+
+def test_words_alone_tell_whatever_is_not_as_usual():
+    """Of the others the picture would be a mean: what goes without saying is a photo by day, in summer, clear."""
+    rng, told, untold = np.random.default_rng(10), [], []
+    scenes = [scene for seed in range(60) for scene in group_scenes(seed)]
+    for scene in scenes:
+        words = whole_words(scene, rng, Mix(empty=0.0)).lower()
+        named = any(word in words for word in TIME_WORDS[scene.look.time])
+        (untold if scene.look.time == "day" else told).append(named)
+    assert np.mean(told) > 0.9
+    assert 0.3 < np.mean(untold) < 0.8
+    assert np.mean([whole_words(scene, rng, Mix(empty=0.3)) == "" for scene in scenes]) == pytest.approx(0.3, abs=0.1)
 
 
 def test_windows_keep_to_the_grid_of_the_drawings():

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from pentimento.demo.scene import Scene, Subject
+from pentimento.demo.scene import Look, Scene, Subject
 
 STYLE_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "photo": ("a photo", "a photograph", "a realistic photo", "a picture", "photo", "photorealistic"),
@@ -229,6 +229,14 @@ def caption(
     return text[0].upper() + text[1:] if rng.random() < 0.12 else text
 
 
+def unusual(look: Look) -> frozenset[str]:
+    """The parts of a look that are not as one takes them to be when nothing is said: by day, in summer, clear."""
+    usual = Look()
+    return frozenset(
+        name for name in ("time", "season", "weather", "style") if getattr(look, name) != getattr(usual, name)
+    )
+
+
 def look_caption(scene: Scene, rng: np.random.Generator, empty: float, told: frozenset[str]) -> str:
     """A caption of the look alone, for a window in which the subject may not be seen."""
     if not told and rng.random() < empty:
@@ -291,7 +299,7 @@ def _long(scene: Scene, rng: np.random.Generator, told: frozenset[str]) -> str:
     elif scene.far == "mountains" and scene.ground != "mountains" and rng.random() < 0.4:
         head += _pick(rng, (" with mountains", " and mountains", " before a mountain range"))
     parts = []
-    if "time" in told or rng.random() < 0.85:
+    if "time" in told or rng.random() < (0.55 if look.time == "day" else 0.85):
         parts.append(words["time"])
     if "season" in told or ((look.season != "summer" or rng.random() < 0.15) and rng.random() < 0.8):
         parts.append(words["season"])

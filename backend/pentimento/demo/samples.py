@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import CLIPTokenizer
 
-from pentimento.demo.captions import caption, disc_words, look_caption, subject_phrase
+from pentimento.demo.captions import caption, disc_words, look_caption, subject_phrase, unusual
 from pentimento.demo.data import LOOKS, group_scenes, posed, thing_scenes
 from pentimento.demo.scene import Scene
 from pentimento.demo.styles import TILE
@@ -156,7 +156,9 @@ def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix:
     side = latents.shape[-1]
     y, x = rng.integers(0, (side - window) // GRID + 1, 2) * GRID
     at = (slice(None), slice(y, y + window), slice(x, x + window))
-    if window == side:
+    if window == side and not pair:
+        words = whole_words(scenes[want], rng, mix)
+    elif window == side:
         words = caption(scenes[want], rng, mix.short, mix.empty, told)
     else:
         words = look_caption(scenes[want], rng, mix.empty, told)
@@ -169,6 +171,16 @@ def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix:
     if lot < COLLAGES + SELECTED:
         part *= 1 - selection(rng, window)
     return Sample(source, target, part, words, RESTYLED if pair else EVERY)
+
+
+def whole_words(scene: Scene, rng: np.random.Generator, mix: Mix) -> str:
+    """A caption of a picture that is drawn from words alone: nearly always they tell whatever is not as usual in it.
+
+    Where they do not, the model learns a mean of all looks; "a house" is to be one by day, and no mist.
+    """
+    if rng.random() < mix.empty:
+        return ""
+    return caption(scene, rng, mix.short) if rng.random() < 0.2 else caption(scene, rng, 0.0, told=unusual(scene.look))
 
 
 def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
