@@ -92,7 +92,7 @@ class Choices:
         return Order(task, settings, self.source)
 
     def _row(self, table: Setting, task: Task, told: Mapping[str, Any] | None, model: str) -> Row:
-        setting = table if told is None else _narrowed(table, told)
+        setting = table if told is None else _narrowed(table, told, task)
         value = self.changed.get(table.name, setting.default)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and setting.maximum is not None:
             value = min(value, type(value)(setting.maximum))
@@ -104,10 +104,10 @@ class Choices:
         return Row(setting, value)
 
 
-def _narrowed(table: Setting, told: Mapping[str, Any]) -> Setting:
-    """The row with the default, the maximum and the choices that the backend gives it for a model."""
+def _narrowed(table: Setting, told: Mapping[str, Any], task: Task) -> Setting:
+    """The row with the default, the maximum and the choices that the backend gives it for a model in a task."""
     try:
-        default = table.check(told.get("default"))
+        default = table.check(told.get("task_defaults", {}).get(task, told.get("default")))
     except SettingError:
         default = table.default
     maximum = told.get("maximum")

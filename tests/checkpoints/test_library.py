@@ -91,6 +91,9 @@ def test_what_lies_beside_a_file_overrides(tmp_path):
     beside.write_text(json.dumps({"defaults": {"steps": 0}}))
     with pytest.raises(BrokenModel, match=r"has values beside it .*steps is 0"):
         ModelLibrary([tmp_path]).get("plain")
+    beside.write_text(json.dumps({"task_defaults": {"paint": {"steps": 9}}}))
+    with pytest.raises(BrokenModel, match=r"has values beside it .*'paint'"):
+        ModelLibrary([tmp_path]).get("plain")
     beside.write_text("{")
     with pytest.raises(BrokenModel, match=r"has a plain\.pentimento\.json beside it that cannot be read"):
         ModelLibrary([tmp_path]).get("plain")

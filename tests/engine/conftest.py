@@ -35,7 +35,7 @@ class Studio:
     ) -> Request:
         values = {"model": "tiny", "prompt": "a harbour", "steps": 4, **settings}
         info = self.engine.library.get(str(values["model"]))
-        return Request(task, validate(task, values, info.defaults), seeds, image, mask)
+        return Request(task, validate(task, values, info.defaults_of(task)), seeds, image, mask)
 
     def events(self, *args, cancelled: Callable[[], bool] = lambda: False, **settings) -> list[Event]:
         return list(self.engine.run(self.request(*args, **settings), cancelled))

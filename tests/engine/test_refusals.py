@@ -123,9 +123,12 @@ def test_model_info_is_read_without_loading(studio, own_copy):
     info = studio.engine.library.get("tiny")
     assert (info.native_size, info.multiple, info.limits) == ((64, 64), 8, {"clip_skip": 2})
     own = {"id": "mine", "name": "Mine", "native_size": [96, 64], "defaults": {"steps": 9}, "min_steps": 3}
+    own["task_defaults"] = {"inpaint": {"cfg_scale": 2}}
     (own_copy / "tiny" / "pentimento.json").write_text(json.dumps(own))
     mine = ModelLibrary([own_copy]).get("mine")
     assert (mine.name, mine.native_size, mine.defaults, mine.min_steps) == ("Mine", (96, 64), {"steps": 9}, 3)
+    assert mine.defaults_of("inpaint") == {"steps": 9, "cfg_scale": 2}
+    assert mine.defaults_of("img2img") == {"steps": 9}
 
 
 def test_the_model_before_is_freed_when_another_is_asked_for(own_copy):

@@ -100,6 +100,8 @@ def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "VAE", "none of its own: choose one as SD VAE"
     if info.defaults:
         yield "defaults", ", ".join(f"{name} {value}" for name, value in info.defaults.items())
+    for task, values in info.task_defaults.items():
+        yield f"for {task}", ", ".join(f"{name} {value}" for name, value in values.items())
     half, full = (amount(weight_bytes(info, size)) for size in (2, 4))
     yield "memory", f"{half} on a GPU, {full} on the CPU, and the picture's own"
     if info.description:

@@ -72,7 +72,7 @@ class Studio:
         """A selection (H, W) uint8 of a picture repainted as the editors do it: the engine crops, scales and blends."""
         guidance = self.cfg_scale if cfg_scale is None else cfg_scale
         asked = {"model": DEMO, "prompt": prompt, "strength": strength, "cfg_scale": guidance, "steps": STEPS}
-        settings = validate("inpaint", asked, self._engine.library.get(DEMO).defaults)
+        settings = validate("inpaint", asked, self._engine.library.get(DEMO).defaults_of("inpaint"))
         source, selected = to_pixels(picture), to_pixels(mask[..., None])
         request = Request("inpaint", settings, (seed,), source, selected)
         (made,) = (event for event in self._engine.run(request, lambda: False) if isinstance(event, Result))

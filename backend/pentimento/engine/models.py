@@ -19,6 +19,7 @@ from pentimento_shared.settings import (
     SettingError,
     Task,
     Value,
+    check_task,
     did_you_mean,
 )
 
@@ -60,12 +61,13 @@ class ModelInfo:
 
     `native_size` is the size it was trained at, `max_pixels` the largest area it is worked at in one piece, `multiple`
     what both sides of the work picture are multiples of (px). `min_steps` is the least number of steps that run at any
-    strength. `defaults` are values of the settings table that suit this model, `limits` upper bounds below the table's,
-    `choices` the values that a choice has here where that is not all of them, `without` the rows that do nothing here.
-    `preview` maps latents to RGB (rows: latent channels, then the bias), empty when it is to be measured. `folder` is a
-    model's in diffusers' format; a model in a single `file` has only what else lies beside it there. `variant` says how
-    it was distilled ("turbo", "lightning", ...), "" for a model that takes the usual number of steps. `has_vae` is
-    False for a file without one, which paints with the VAE that the setting `vae` names.
+    strength. `defaults` are values of the settings table that suit this model, `task_defaults` those that are others in
+    one task, `limits` upper bounds below the table's, `choices` the values that a choice has here where that is not all
+    of them, `without` the rows that do nothing here. `preview` maps latents to RGB (rows: latent channels, then the
+    bias), empty when it is to be measured. `folder` is a model's in diffusers' format; a model in a single `file` has
+    only what else lies beside it there. `variant` says how it was distilled ("turbo", "lightning", ...), "" for a model
+    that takes the usual number of steps. `has_vae` is False for a file without one, which paints with the VAE that the
+    setting `vae` names.
     """
 
     id: str
@@ -78,6 +80,7 @@ class ModelInfo:
     min_steps: int = 1
     tasks: tuple[Task, ...] = TASKS
     defaults: Mapping[str, Value] = field(default_factory=dict)
+    task_defaults: Mapping[Task, Mapping[str, Value]] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     without: tuple[str, ...] = ()
@@ -100,6 +103,7 @@ class ModelInfo:
             "min_steps": self.min_steps,
             "tasks": list(self.tasks),
             "defaults": dict(self.defaults),
+            "task_defaults": {task: dict(values) for task, values in self.task_defaults.items()},
             "limits": dict(self.limits),
             "choices": {name: list(values) for name, values in self.choices.items()},
             "without": list(self.without),
@@ -110,6 +114,10 @@ class ModelInfo:
             "variant": self.variant,
             "has_vae": self.has_vae,
         }
+
+    def defaults_of(self, task: Task) -> dict[str, Value]:
+        """The values of the settings table that suit this model in a task."""
+        return {**self.defaults, **self.task_defaults.get(task, {})}
 
     def check(self, settings: Mapping[str, Value]) -> None:
         """Raises SettingError for a setting that the table allows and this model does not."""
@@ -311,6 +319,7 @@ def _info(folder: Path, facts: Facts, own: Mapping[str, Any]) -> ModelInfo:
         folder=folder,
         min_steps=int(own.get("min_steps", 1)),
         defaults={**facts.defaults, **_table_values(own.get("defaults", {}))},
+        task_defaults={check_task(task): _table_values(some) for task, some in own.get("task_defaults", {}).items()},
         limits=facts.limits,
         choices=facts.choices,
         without=facts.without,

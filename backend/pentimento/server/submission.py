@@ -153,7 +153,7 @@ def _settings(task: Task, document: Mapping[str, Any], library: ModelLibrary) ->
     # Twice: what the model's defaults are is known only when the model is, and that may itself be a default.
     model = library.get(str(validate(task, values)["model"]))
     _check_model(task, model)
-    settings = validate(task, values, defaults={**model.defaults, "model": model.id})
+    settings = validate(task, values, defaults={**model.defaults_of(task), "model": model.id})
     model.check(settings)
     library.vae(model, str(settings["vae"]))
     library.upscaler(str(settings.get("upscale_first", LANCZOS)))

@@ -47,7 +47,7 @@ class Field:
             self.offer(about["choices"])
         if self.argument.unset in (None, "") or task == "refine":
             return
-        value = f" ({about['default']})" if about is not None else ""
+        value = f" ({about.get('task_defaults', {}).get(task, about['default'])})" if about is not None else ""
         words = "" if self.argument.form == "choice" else f"{self.argument.unset}: {self.argument.why}"
         self.hint.set_text((words + value).strip())
 

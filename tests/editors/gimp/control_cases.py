@@ -85,6 +85,15 @@ def case_refining_begins_with_what_was_written(stage):
     return [made["settings"]["prompt"], made["written"]["prompt"]]
 
 
+def hints(field, rows):
+    """What a field says beside its number when an inpainting and when an img2img are chosen."""
+    found = []
+    for task in ("inpaint", "img2img"):
+        field.suit(task, {row["name"]: row for row in rows}, "the demo model")
+        found.append(field.hint.get_text())
+    return found
+
+
 def case_inside_the_dialog(stage):
     """The dialog in this process, where its widgets can be asked and its work be timed."""
     image = yield from opened(stage)
@@ -127,7 +136,10 @@ def case_inside_the_dialog(stage):
         facts = {"count": count, "fault": area.fault.get_text(), "built": built}
         files = {row: shown._fields[row].box.get_model() for row in ("vae", "upscale_first")}
         yield stage.until(lambda: len(files["upscale_first"]) > 2, "the backend's upscalers")
-        facts["files"] = {row: [line[0] for line in names] for row, names in files.items()}
+        facts |= {
+            "files": {row: [line[0] for line in names] for row, names in files.items()},
+            "cfg_scale": hints(shown._fields["cfg_scale"], shown._suited[2]),
+        }
         shown._reuse(stage.given["infotext"])
         look()
         facts["told"] = shown._told.get_text()

@@ -68,6 +68,12 @@ def test_upscalers_and_vaes_are_offered_by_name(seen: EditorRun) -> None:
     assert files == {"vae": ["automatic", "Own"], "upscale_first": ["Lanczos", "off", "Mill_x4"]}
 
 
+def test_a_number_left_open_says_what_the_task_takes(seen: EditorRun) -> None:
+    within, whole = seen.check("inside_the_dialog")["cfg_scale"]
+    assert within.endswith("(1.5)")
+    assert whole.endswith("(3.0)")
+
+
 def test_refining_begins_with_what_was_written(seen: EditorRun) -> None:
     assert seen.check("refining_begins_with_what_was_written") == ["a red lake", "a {red|red} lake"]
 

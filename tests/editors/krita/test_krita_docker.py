@@ -140,6 +140,7 @@ def test_what_the_model_does_not_have_is_greyed_and_not_sent(played: EditorRun) 
     assert facts["why"] == "Small model does not have this setting."
     assert facts["inpaint"] == {"clip_skip": 2, "steps": 7, "strength": 0.5}
     assert facts["txt2img"] == {"clip_skip": 2, "steps": 7}
+    assert facts["cfg_scale"] == [2.5, 4.5], "each task has its own default, and none is sent"
 
 
 def test_presets_set_the_strength(played: EditorRun) -> None:

@@ -343,13 +343,13 @@ def case_limits(stage):
     told = [
         {"name": "grow", "supported": False, "default": 0},
         {"name": "clip_skip", "default": 1, "maximum": 2},
+        {"name": "cfg_scale", "default": 4.5, "task_defaults": {"inpaint": 2.5}},
         {"name": "sampler", "default": "Euler", "choices": ["Euler", "Heun"]},
         {"name": "upscale_first", "default": "Lanczos", "choices": ["Lanczos", "off", "Mill_x4"]},
     ]
     choices = Choices({"grow": 5, "clip_skip": 9, "steps": 7, "strength": 0.5})
-    rows = choices.rows("inpaint", told, "Small model")
-    order = choices.order("inpaint", rows)
-    for_generate = choices.order("txt2img", choices.rows("txt2img", told, "Small model"))
+    rows, others = (choices.rows(task, told, "Small model") for task in ("inpaint", "txt2img"))
+    order, for_generate = choices.order("inpaint", rows), choices.order("txt2img", others)
     widget = widget_for(next(row for row in SETTINGS if row.name == "sampler"))
     widget.show_row(rows["sampler"])
     box = widget.findChild(QtWidgets.QComboBox)
@@ -371,6 +371,7 @@ def case_limits(stage):
         "why": rows["grow"].problem,
         "inpaint": dict(order.settings),
         "txt2img": dict(for_generate.settings),
+        "cfg_scale": [rows["cfg_scale"].value, others["cfg_scale"].value],
     }
 
 

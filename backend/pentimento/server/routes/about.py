@@ -61,7 +61,10 @@ def _refused(file: ModelFile) -> dict[str, str]:
 
 @blueprint.get("/settings")
 def settings() -> dict[str, Any]:
-    """The settings table; with `?model=ID` its defaults, limits and tasks are those of that model."""
+    """The settings table; with `?model=ID` its defaults, limits and tasks are those of that model.
+
+    `task_defaults` holds the tasks in which a row's default is another.
+    """
     name = request.args.get("model")
     library = services().library
     model = library.get(name) if name else None
@@ -86,6 +89,7 @@ def _row(setting: Setting, model: ModelInfo | None, named: Mapping[str, Sequence
         "choices": [*setting.choices, *named.get(setting.name, ())],
         "tasks": list(setting.tasks),
         "supported": True,
+        "task_defaults": {},
     }
     if model is None:
         return row
@@ -96,6 +100,9 @@ def _row(setting: Setting, model: ModelInfo | None, named: Mapping[str, Sequence
         row["default"] = model.id
     else:
         row["default"] = model.defaults.get(setting.name, setting.default)
+        row["task_defaults"] = {
+            task: values[setting.name] for task, values in model.task_defaults.items() if setting.name in values
+        }
     if setting.name in model.choices:
         row["choices"] = [choice for choice in setting.choices if choice in model.choices[setting.name]]
     row["tasks"] = [task for task in setting.tasks if task in model.tasks]
