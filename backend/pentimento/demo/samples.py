@@ -199,7 +199,7 @@ def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: 
     spot = Spot((spot.x * side - left) / window, (spot.y * side - top) / window, spot.reach * side / window, spot.words)
     target = latents[number, 0][at]
     if hidden:
-        other = int(rng.integers(len(latents))) if rng.random() < 0.5 else number
+        other = int(rng.integers(len(latents))) if rng.random() < 0.2 else number
         source, part = latents[other, 1][at], np.maximum(mixed(rng, window), patch(rng, window, spot))
     else:
         source, part = target, mixed(rng, window)
