@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img impo
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
 from PIL import Image
 
+from pentimento.demo.studio import Studio as DemoStudio
 from pentimento.engine.arrays import to_array, to_pixels
 from pentimento.engine.coding import decode_pictures, encode_picture
 from pentimento.engine.engine import Engine
@@ -99,3 +101,16 @@ def test_replaying_gives_the_same_bytes(demo, harbour):
     how = {"model": "demo", "prompt": "an oil painting", "steps": 4, "sampler": "Euler a"}
     first, second = (demo.picture("img2img", to_pixels(harbour), **how) for _ in range(2))
     assert first == second
+
+
+def test_the_figures_of_selections_are_of_the_weights_that_were_asked_for(tmp_path, harbour):
+    """Not of others that lie beside them under the same id."""
+    for name in ("a", "b"):
+        shutil.copytree(demo_folder(), tmp_path / name)
+    (tmp_path / "a" / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    mask = np.zeros(harbour.shape[:2], np.uint8)
+    mask[64:192, 64:192] = 255
+    made = DemoStudio(tmp_path / "b", 3.0).inpaint(harbour, mask, "a photo at night", 1, strength=0.3)
+    changed = (made != harbour).any(axis=-1)
+    assert changed[96:160, 96:160].mean() > 0.9
+    assert not changed[mask == 0].any()

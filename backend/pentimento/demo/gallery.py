@@ -38,9 +38,6 @@ IMAGE_PROMPTS: Final = (
     "a photo on an overcast day",
 )
 STRENGTHS: Final = (0.3, 0.45, 0.6, 0.75)
-INPAINT_CFG: Final = 1.5
-"""Guidance of the inpaintings. What stays around a selection keeps saying "day" to the model while the prompt says
-"night", and guidance goes beyond the difference: at 3 the night is black."""
 
 
 def board(
@@ -99,6 +96,6 @@ def inpaint_grid(studio: Studio) -> Image.Image:
         inner = round_mask(256, x, y, r - 0.012)
         ring = (mask > 127) & ((inner < 128) | (strength == 1.0))
         made += [np.where(ring[..., None], 128, picture).astype(np.uint8)]
-        made += [studio.inpaint(picture, mask, prompt, seed, strength=strength, cfg_scale=INPAINT_CFG)]
+        made += [studio.inpaint(picture, mask, prompt, seed, strength=strength)]
         labels += [f"{prompt}, {strength:g}", ""]
     return board([made[k : k + 4] for k in range(0, 12, 4)], labels, (), (224, 224))

@@ -19,18 +19,22 @@ from pentimento.engine.prompts.resolving import PromptFiles
 from pentimento.engine.request import Request, Result
 from pentimento_shared.settings import validate
 
-DEMO: Final = "demo"
 STEPS: Final = 20
 
 
 class Studio:
-    """One set of weights in diffusers' stock pipelines, and in Pentimento's engine for selections."""
+    """One set of weights in diffusers' stock pipelines, and in Pentimento's engine for selections.
+
+    `cfg_scale` is the guidance of whole pictures.
+    """
 
     def __init__(self, folder: Path, cfg_scale: float) -> None:
         self.text = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
         self.image = StableDiffusionImg2ImgPipeline(**self.text.components, requires_safety_checker=False)
         words = PromptFiles.below(folder / "words")
-        self._engine = Engine(ModelLibrary([folder.parent]), device="cpu", prompt_files=words)
+        # By its folder's name: other weights beside it may have the same id.
+        self._model = folder.resolve().name
+        self._engine = Engine(ModelLibrary([folder.resolve().parent]), device="cpu", prompt_files=words)
         self.cfg_scale = cfg_scale
         for pipe in (self.text, self.image):
             pipe.set_progress_bar_config(disable=True)
@@ -67,12 +71,13 @@ class Studio:
         seed: int,
         *,
         strength: float = 1.0,
-        cfg_scale: float | None = None,
     ) -> np.ndarray:
-        """A selection (H, W) uint8 of a picture repainted as the editors do it: the engine crops, scales and blends."""
-        guidance = self.cfg_scale if cfg_scale is None else cfg_scale
-        asked = {"model": DEMO, "prompt": prompt, "strength": strength, "cfg_scale": guidance, "steps": STEPS}
-        settings = validate("inpaint", asked, self._engine.library.get(DEMO).defaults_of("inpaint"))
+        """A selection (H, W) uint8 of a picture repainted as the editors do it: the engine crops, scales and blends.
+
+        Guidance is the model's own for selections.
+        """
+        asked = {"model": self._model, "prompt": prompt, "strength": strength, "steps": STEPS}
+        settings = validate("inpaint", asked, self._engine.library.get(self._model).defaults_of("inpaint"))
         source, selected = to_pixels(picture), to_pixels(mask[..., None])
         request = Request("inpaint", settings, (seed,), source, selected)
         (made,) = (event for event in self._engine.run(request, lambda: False) if isinstance(event, Result))
