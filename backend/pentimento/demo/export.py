@@ -25,8 +25,9 @@ from pentimento.demo.unet import SIDE, build_unet
 DESCRIPTION = (
     "A small diffusion model of our own, trained from scratch on procedurally drawn landscapes, for trying Pentimento "
     "without a download. It restyles pictures well at strengths 0.3 to 0.6: dawn, sunset, night and overcast light; "
-    "autumn and winter; ink, pencil and watercolor. Text to image gives a plain landscape in that light and style, and "
-    "three of four objects that are asked for, blurred. It knows no people, no animals and no text."
+    "autumn and winter; ink, pencil, oil, watercolor and pixel art. Text to image gives a plain landscape in that "
+    "light and style with a house, a sailboat, a lighthouse, a balloon, a cactus or a tree. It knows no people, no "
+    "animals and no text."
 )
 
 

@@ -19,7 +19,7 @@ TEXT_PROMPTS: Final = (
     "a watercolor of a lake in autumn",
     "an oil painting of a meadow by day",
     "a starry night over the mountains",
-    "an ink drawing of mountains",
+    "an ink drawing of a lighthouse on the sea",
     "a flat illustration of the desert at sunset",
     "a lake in winter on an overcast day",
     "pixel art of the sea at night",
