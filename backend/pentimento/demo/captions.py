@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Final
 
 import numpy as np
@@ -229,12 +230,14 @@ def caption(
     return text[0].upper() + text[1:] if rng.random() < 0.12 else text
 
 
+def unlike(look: Look, other: Look) -> frozenset[str]:
+    """The parts of a look (time, weather, season, style) that are not those of another."""
+    return frozenset(part.name for part in fields(Look) if getattr(look, part.name) != getattr(other, part.name))
+
+
 def unusual(look: Look) -> frozenset[str]:
-    """The parts of a look that are not as one takes them to be when nothing is said: by day, in summer, clear."""
-    usual = Look()
-    return frozenset(
-        name for name in ("time", "season", "weather", "style") if getattr(look, name) != getattr(usual, name)
-    )
+    """The parts of a look that one would not take for granted: all but a photo, by day, in summer, clear."""
+    return unlike(look, Look())
 
 
 def look_caption(scene: Scene, rng: np.random.Generator, empty: float, told: frozenset[str]) -> str:

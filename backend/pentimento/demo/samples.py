@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import CLIPTokenizer
 
-from pentimento.demo.captions import caption, disc_words, look_caption, subject_phrase, unusual
+from pentimento.demo.captions import caption, disc_words, look_caption, subject_phrase, unlike, unusual
 from pentimento.demo.data import LOOKS, group_scenes, posed, thing_scenes
 from pentimento.demo.scene import Scene
 from pentimento.demo.styles import TILE
@@ -143,7 +143,8 @@ def selection(rng: np.random.Generator, side: int) -> np.ndarray:
 def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix: Mix, pair: bool) -> Sample:
     """A layout as it is, or a `pair`: begun in another look. Below the whole side it is a window of it.
 
-    Whole ones that are learnt as they are, as text to image wants them, are posed.
+    Whole ones that are learnt as they are, as text to image wants them, are posed. Some pairs show their look in one
+    place alone, and some are one picture of two looks, told by no caption.
     """
     group, want, have = int(rng.integers(len(latents))), int(rng.integers(LOOKS)), int(rng.integers(LOOKS))
     if not pair:
@@ -151,8 +152,7 @@ def draw_layout(latents: np.ndarray, rng: np.random.Generator, window: int, mix:
         while window == latents.shape[-1] and not posed(group):
             group = int(rng.integers(len(latents)))
     scenes = group_scenes(group)
-    new, old = scenes[want].look, scenes[have].look
-    told = frozenset(n for n in ("time", "season", "weather", "style") if getattr(new, n) != getattr(old, n))
+    told = unlike(scenes[want].look, scenes[have].look)
     side = latents.shape[-1]
     y, x = rng.integers(0, (side - window) // GRID + 1, 2) * GRID
     at = (slice(None), slice(y, y + window), slice(x, x + window))
