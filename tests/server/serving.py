@@ -191,8 +191,11 @@ def sampling(job: dict[str, Any]) -> bool:
 
 
 def stopped(thread: Path) -> bool:
-    """Whether a thread, by its folder below /proc, was stopped by a signal."""
-    return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    """Whether a thread, by its folder below /proc, was stopped by a signal, or has ended since it was listed."""
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def until(condition: Callable[[], object]) -> None:
