@@ -110,13 +110,9 @@ def tree(pen: Pen, rng: np.random.Generator, color: Color, season: str, left_lit
     }[season]
     bark: Color = (0.34, 0.24, 0.17)
     pen.poly(((-0.07, 0), (0.07, 0), (0.035, 0.5), (-0.035, 0.5)), bark)
-    for x, y in ((-0.18, 0.58), (0.2, 0.6)):
-        pen.stroke(((0, 0.34), (x, y)), 0.035, bark)
-    dx = -0.06 if left_lit else 0.06
-    spots = [(0.0, 0.66, 0.3), (-0.24, 0.55, 0.2), (0.25, 0.56, 0.2), (-0.12, 0.78, 0.19), (0.14, 0.78, 0.19)]
-    spots += [(float(rng.uniform(-0.3, 0.3)), float(rng.uniform(0.48, 0.8)), 0.13) for _ in range(4)]
+    dx = -0.05 if left_lit else 0.05
     for factor, shift, shrink in ((0.68, 0.0, 1.0), (0.95, 1.0, 0.74), (1.16, 1.9, 0.42)):
-        for x, y, r in spots:
+        for x, y, r in ((-0.2, 0.56, 0.22), (0.2, 0.56, 0.22), (0.0, 0.72, 0.27)):
             pen.disc(x + dx * shift, y + 0.035 * shift, r * shrink, r * shrink, tint(leaf, factor))
 
 
