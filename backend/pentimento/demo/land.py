@@ -13,14 +13,14 @@ from pentimento.demo.scene import Scene
 
 WHITE: Final[Color] = (0.93, 0.95, 1.0)
 ROCKS: Final[dict[str, Color]] = {
-    "summer": (0.42, 0.45, 0.44),
-    "spring": (0.42, 0.46, 0.44),
-    "autumn": (0.48, 0.42, 0.38),
-    "winter": (0.46, 0.49, 0.56),
+    "summer": (0.30, 0.33, 0.36),
+    "spring": (0.30, 0.35, 0.36),
+    "autumn": (0.36, 0.30, 0.28),
+    "winter": (0.32, 0.36, 0.44),
 }
-
-SNOWLINES: Final = {"winter": 1.2, "spring": 0.42, "summer": 0.3, "autumn": 0.34}
-"""How far down from a peak snow lies, in heights of the range."""
+SNOWLINES: Final = {"winter": 0.45, "spring": 0.36, "summer": 0.26, "autumn": 0.3}
+"""How far down from a peak snow lies, in heights of the range. There is rock below it even in winter: snow alone has no
+outline against a pale sky."""
 
 
 def grass_color(scene: Scene) -> Color:
@@ -33,7 +33,7 @@ def grass_color(scene: Scene) -> Color:
 
 
 def mountains(scene: Scene, canvas: Canvas, tag: int, base: float, tall: float, depth: float) -> None:
-    """A range of plain peaks, each with a lit and a shaded side and snow on top."""
+    """A range of plain peaks, the lower before the higher, each with a lit and a shaded side and a cap of snow."""
     height, width = canvas.depth.shape
     rng = rng_of(scene.seed, tag)
     ys, xs = rows_cols(canvas)
@@ -41,26 +41,18 @@ def mountains(scene: Scene, canvas: Canvas, tag: int, base: float, tall: float, 
     count = max(2, round(3 * aspect))
     tops = tall * rng.uniform(0.62, 1.0, count)
     places = aspect * (np.arange(count) + 0.5 + rng.uniform(-0.3, 0.3, count)) / count
-    across = xs[0] * aspect - places[:, None]
-    flanks = base - tops[:, None] + np.abs(across) / 1.25
-    owner = flanks.argmin(axis=0)
-    ridge = np.minimum(flanks.min(axis=0), base - 0.1 * tall)
-    cover = edge(canvas, ridge)
-    below = ys - (base - tops[owner])[None, :]
-    aside = np.take_along_axis(across, owner[None, :], 0) + 0.1 * tall * zigzag(below / (0.3 * tall))
-    sharp = height / 2.5
-    facing = 0.58 + 0.36 * np.clip((-aside if canvas.left_lit else aside) * sharp, -1, 1)
-    rock: Color = (0.66, 0.42, 0.30) if scene.ground == "desert" else ROCKS[scene.look.season]
-    albedo = np.broadcast_to(vec(rock), (height, width, 3))
-    if scene.ground != "desert":
-        line = tall * SNOWLINES[scene.look.season] + 0.07 * tall * zigzag(aside / (0.16 * tall))
-        albedo = mix(albedo, WHITE, np.clip((line - below) * sharp + 0.5, 0, 1))
-    canvas.put(cover, lit(canvas, albedo, facing, depth), depth)
-
-
-def zigzag(place: np.ndarray) -> np.ndarray:
-    """A triangle wave -1..1 with a period of 1."""
-    return 4 * np.abs(place - np.floor(place + 0.5)) - 1
+    sharp, away = height / 2.5, -1 if canvas.left_lit else 1
+    rock: Color = (0.60, 0.36, 0.25) if scene.ground == "desert" else ROCKS[scene.look.season]
+    for top, place in sorted(zip(tops, places, strict=True), reverse=True):
+        across = xs * aspect - place
+        below = ys - (base - top)
+        # The edge between the sides leans away from the light.
+        facing = 0.5 + 0.42 * np.clip((away * across + 0.25 * below) * sharp, -1, 1)
+        albedo = np.broadcast_to(vec(rock), (height, width, 3))
+        if scene.ground != "desert":
+            snow = np.clip((tall * SNOWLINES[scene.look.season] - below) * sharp + 0.5, 0, 1)
+            albedo = mix(albedo, WHITE, snow * np.ones((1, width)))
+        canvas.put(edge(canvas, base - top + np.abs(across[0]) / 1.1), lit(canvas, albedo, facing, depth), depth)
 
 
 def hills(scene: Scene, canvas: Canvas, tag: int, base: float, tall: float, depth: float, *, far_depth: float) -> None:

@@ -111,11 +111,9 @@ def paint(scene: Scene, width: int, height: int) -> Canvas:
         left_lit=scene.disc_x < 0.5,
     )
     sky(scene, canvas)
-    tall = {"mountains": 0.36, "lake": 0.28, "sea": 0.16}.get(scene.ground, 0.22)
     if scene.far == "mountains":
-        if scene.ground == "mountains":
-            mountains(scene, canvas, 10, scene.horizon + 0.02, tall * 1.05, 0.88)
-        mountains(scene, canvas, 11, scene.horizon + 0.03, tall * 0.72, 0.72)
+        tall = {"mountains": 0.46, "lake": 0.27, "sea": 0.14}.get(scene.ground, 0.2)
+        mountains(scene, canvas, 11, scene.horizon + 0.03, tall, 0.68)
     elif scene.far == "hills":
         hills(scene, canvas, 12, scene.horizon + 0.02, 0.15, 0.70, far_depth=0.80)
     if scene.ground in ("sea", "lake"):

@@ -206,13 +206,13 @@ def posed_scene(seed: int) -> Scene:
         subject = Subject(kind, 0.42, foot, size, color)
     stands = subject is not None and subject.kind not in (*FLYING, "sailboat")
     # A skyline with one great peak, all of it to be seen.
-    seed_of_skyline, horizon = (16, 0.62) if ground == "mountains" else (0, 0.55)
+    seed_of_skyline, horizon = (6, 0.62) if ground == "mountains" else (0, 0.55)
     return Scene(
         seed=seed_of_skyline,
         ground=ground,
         horizon=horizon,
         far={"lake": "mountains", "mountains": "mountains", "sea": "none"}.get(ground, "hills"),
-        shore=0.79 if stands else 0.89 if ground == "lake" else 1.0,
+        shore=0.79 if stands else 0.84 if ground == "lake" else 1.0,
         disc_x=0.78,
         disc_y=0.2,
         disc=0.085,
