@@ -4,6 +4,7 @@ latents, with captions."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ from pentimento.demo.captions import caption, disc_words, look_caption, subject_
 from pentimento.demo.data import LOOKS, group_scenes, posed, thing_scenes
 from pentimento.demo.scene import Scene
 from pentimento.demo.styles import TILE
+from pentimento.demo.subjects import PAINTERS
 from pentimento.demo.text import LENGTH
 
 GRID: Final = TILE // 4
@@ -55,6 +57,8 @@ night in a day would be driven to black.
 """
 HIDDEN: Final = (200, 1000)
 """Those at which a thing is put into a place that lacks it."""
+GUESSED: Final = (600, 1000)
+"""Those at which it is put where another picture of such a thing was begun."""
 
 
 class Sample(NamedTuple):
@@ -104,7 +108,7 @@ class Spot(NamedTuple):
     x: float
     y: float
     reach: float
-    """Radius of a circle about it that holds it whole, or nearly so."""
+    """Radius of a circle about it that holds it whole."""
     words: str
 
 
@@ -113,18 +117,23 @@ def spots(scene: Scene, rng: np.random.Generator) -> list[Spot]:
     found = []
     if scene.subject:
         thing = scene.subject
-        found.append(Spot(thing.x, thing.y - thing.size / 2, 0.7 * thing.size, subject_phrase(rng, thing)))
+        _, half_width = PAINTERS[thing.kind]
+        reach = thing.size * float(np.hypot(half_width, 0.5))
+        found.append(Spot(thing.x, thing.y - thing.size / 2, reach, subject_phrase(rng, thing)))
     if words := disc_words(scene):
         found.append(Spot(scene.disc_x, scene.disc_y, 1.3 * scene.disc, str(rng.choice(words))))
     return found
 
 
 def patch(rng: np.random.Generator, side: int, spot: Spot) -> np.ndarray:
-    """A soft ellipse (side, side) float32 about a spot, 0 inside, 1 outside."""
+    """A soft ellipse (side, side) float32 about a spot, 0 inside, 1 outside.
+
+    All of the thing lies inside: one that met the edge would teach that what is asked for in a place is cut off by it.
+    """
     rows, cols = (np.mgrid[0:side, 0:side] + 0.5) / side
-    room = spot.reach * rng.uniform(0.9, 1.6) + 0.1 * rng.random()
-    tall, wide = room * rng.uniform(0.9, 1.15, 2)
-    y, x = np.array((spot.y, spot.x)) + 0.3 * room * rng.uniform(-1, 1, 2)
+    room = spot.reach * rng.uniform(1.0, 1.5) + 0.1 * rng.random()
+    tall, wide = room * rng.uniform(1.0, 1.15, 2)
+    y, x = np.array((spot.y, spot.x)) + 0.7 * (room - spot.reach) * rng.uniform(-1, 1, 2)
     away = (np.hypot((rows - y) / tall, (cols - x) / wide) - 1) * min(tall, wide) * side
     return np.clip(away / 2 + 0.5, 0, 1).astype(np.float32)
 
@@ -183,10 +192,10 @@ def whole_words(scene: Scene, rng: np.random.Generator, mix: Mix) -> str:
     return caption(scene, rng, mix.short) if rng.random() < 0.2 else caption(scene, rng, 0.0, told=unusual(scene.look))
 
 
-def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
+def draw_thing(latents: Latents, rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
     """A thing from far or near, whole and named; `hidden`: its place is begun without it, or with something else."""
-    latents = zooms[int(rng.integers(len(zooms)))]
-    number, side = int(rng.integers(len(latents))), latents.shape[-1]
+    zoom = latents.things[int(rng.integers(len(latents.things)))]
+    number, side = int(rng.integers(len(zoom))), zoom.shape[-1]
     scene, _ = thing_scenes(number)
     named = spots(scene, rng)
     spot = named[int(rng.integers(len(named)))]
@@ -197,13 +206,35 @@ def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: 
     )
     at = (slice(None), slice(top, top + window), slice(left, left + window))
     spot = Spot((spot.x * side - left) / window, (spot.y * side - top) / window, spot.reach * side / window, spot.words)
-    target = latents[number, 0][at]
-    if hidden:
-        other = int(rng.integers(len(latents))) if rng.random() < 0.2 else number
-        source, part = latents[other, 1][at], np.maximum(mixed(rng, window), patch(rng, window, spot))
-    else:
-        source, part = target, mixed(rng, window)
-    return Sample(source, target, part, thing_words(scene, spot.words, rng, mix), HIDDEN if hidden else EVERY)
+    target, words = zoom[number, 0][at], thing_words(scene, spot.words, rng, mix)
+    if not hidden:
+        return Sample(target, target, mixed(rng, window), words)
+    part, lot = np.maximum(mixed(rng, window), patch(rng, window, spot)), rng.random()
+    guesses = alike(scene, len(latents.groups)) if lot < 0.3 else ()
+    if guesses:
+        group, look = guesses[int(rng.integers(len(guesses)))]
+        return Sample(latents.groups[group, look], target, part, words, GUESSED)
+    other = int(rng.integers(len(zoom))) if lot > 0.9 else number
+    return Sample(zoom[other, 1][at], target, part, words, HIDDEN)
+
+
+def alike(scene: Scene, groups: int) -> tuple[tuple[int, int], ...]:
+    """Posed pictures of what a scene is about, as places in `Latents.groups`, of which there are so many.
+
+    From noise alone the model begins with the posed picture, whatever the selection; it has to leave it for one that
+    goes with the surroundings.
+    """
+    return _alike(scene.subject and scene.subject.kind, scene.look.time, scene.look.style, groups)
+
+
+@cache
+def _alike(kind: str | None, time: str, style: str, groups: int) -> tuple[tuple[int, int], ...]:
+    return tuple(
+        (group, look)
+        for group in filter(posed, range(groups))
+        for look, scene in enumerate(group_scenes(group))
+        if (scene.subject and scene.subject.kind, scene.look.time, scene.look.style) == (kind, time, style)
+    )
 
 
 def thing_words(scene: Scene, name: str, rng: np.random.Generator, mix: Mix) -> str:
@@ -223,7 +254,7 @@ def draw_sample(latents: Latents, rng: np.random.Generator, window: int, mix: Mi
     lot = rng.random()
     whole = latents.groups.shape[-1] == window
     if latents.things and whole and mix.pairs <= lot < mix.pairs + mix.patches + mix.near:
-        return draw_thing(latents.things, rng, window, mix, lot < mix.pairs + mix.patches)
+        return draw_thing(latents, rng, window, mix, lot < mix.pairs + mix.patches)
     return draw_layout(latents.groups, rng, window, mix, lot < mix.pairs)
 
 
