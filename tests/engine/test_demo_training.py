@@ -106,6 +106,16 @@ def test_some_pairs_are_one_picture_of_two_looks_without_a_caption(latents):
         assert len({k // LOOKS for k in whole}) == 1
 
 
+def test_what_is_drawn_from_words_alone_is_posed_and_more_often_has_mountains(layouts):
+    rng, peaks, drawn = np.random.default_rng(8), 0, 400
+    for _ in range(drawn):
+        group = (int(draw_layout(layouts, rng, 64, Mix(), pair=False).target[0, 0, 0]) - 1000) // LOOKS
+        assert posed(group)
+        peaks += group_scenes(group)[0].far == "mountains"
+    have = [group_scenes(k)[0].far == "mountains" for k in range(len(layouts)) if posed(k)]
+    assert peaks / drawn > np.mean(have) + 0.05
+
+
 @pytest.fixture(scope="module")
 def zooms() -> tuple[np.ndarray, ...]:
     """Five things and their places without them at each zoom: small grey pictures in place of latents."""
