@@ -47,7 +47,7 @@ def board(
     cell: tuple[int, int],
 ) -> Image.Image:
     """Pictures in a labelled table; `cell` is (width, height) in pixels."""
-    margin, gap, width, height = 150 if any(left) else 4, 4, *cell
+    margin, gap, width, height = 170 if any(left) else 4, 4, *cell
     image = Image.new("RGB", (margin + len(rows[0]) * (width + gap), len(rows) * (height + gap + 18) + 4), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(12)
     for r, row in enumerate(rows):
