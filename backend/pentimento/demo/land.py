@@ -43,6 +43,8 @@ def mountains(scene: Scene, canvas: Canvas, tag: int, base: float, tall: float, 
     places = aspect * (np.arange(count) + 0.5 + rng.uniform(-0.3, 0.3, count)) / count
     sharp, away = height / 2.5, -1 if canvas.left_lit else 1
     rock: Color = (0.60, 0.36, 0.25) if scene.ground == "desert" else ROCKS[scene.look.season]
+    # By the moon snow shines more than it would by its share of the light, or the peaks would be lost in the sky.
+    snow_color = vec(WHITE) * (1 + canvas.light.night**2 * vec((1.6, 1.3, 0.8)))
     for top, place in sorted(zip(tops, places, strict=True), reverse=True):
         across = xs * aspect - place
         below = ys - (base - top)
@@ -51,7 +53,7 @@ def mountains(scene: Scene, canvas: Canvas, tag: int, base: float, tall: float, 
         albedo = np.broadcast_to(vec(rock), (height, width, 3))
         if scene.ground != "desert":
             snow = np.clip((tall * SNOWLINES[scene.look.season] - below) * sharp + 0.5, 0, 1)
-            albedo = mix(albedo, WHITE, snow * np.ones((1, width)))
+            albedo = mix(albedo, snow_color, snow * np.ones((1, width)))
         canvas.put(edge(canvas, base - top + np.abs(across[0]) / 1.1), lit(canvas, albedo, facing, depth), depth)
 
 
