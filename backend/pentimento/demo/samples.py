@@ -55,7 +55,7 @@ COLLAGES: Final = 0.15
 Guidance goes away from what the model sees without a caption. Were that the surroundings of a selection all over, a
 night in a day would be driven to black.
 """
-EASY: Final = 0.6
+EASY: Final = 0.45
 """Share that is kept of posed layouts without mountains: peaks take longest to learn."""
 HIDDEN: Final = (200, 1000)
 """Those at which a thing is put into a place that lacks it."""
