@@ -16,7 +16,6 @@ from pentimento.demo.render import render_scene
 from pentimento.demo.samples import (
     EVERY,
     GRID,
-    GUESSED,
     HIDDEN,
     RESTYLED,
     SELECTED,
@@ -106,6 +105,12 @@ def test_some_pairs_are_one_picture_of_two_looks_without_a_caption(latents):
         assert len({k // LOOKS for k in whole}) == 1
 
 
+@pytest.fixture(scope="module")
+def layouts() -> np.ndarray:
+    """Forty layouts in place of latents: each picture is full of its own number."""
+    return np.broadcast_to(np.arange(1000, 1000 + 40 * LOOKS).reshape(40, LOOKS, 1, 1, 1), (40, LOOKS, 4, 64, 64))
+
+
 def test_what_is_drawn_from_words_alone_is_posed_and_more_often_has_mountains(layouts):
     rng, peaks, drawn = np.random.default_rng(8), 0, 400
     for _ in range(drawn):
@@ -127,52 +132,36 @@ def zooms() -> tuple[np.ndarray, ...]:
     return tuple(np.array([[picture(s, zoom) for s in thing_scenes(k)] for k in range(5)]) for zoom in ZOOMS)
 
 
-@pytest.fixture(scope="module")
-def layouts() -> np.ndarray:
-    """Forty layouts in place of latents: each picture is full of its own number."""
-    return np.broadcast_to(np.arange(1000, 1000 + 40 * LOOKS).reshape(40, LOOKS, 1, 1, 1), (40, LOOKS, 4, 64, 64))
-
-
-def number_of(pictures: np.ndarray, picture: np.ndarray) -> int:
-    return int(np.flatnonzero((pictures == picture).all(axis=(1, 2, 3)))[0])
-
-
-def test_a_hidden_thing_begins_as_its_place_without_it_as_another_place_or_as_a_posed_one(zooms, layouts):
-    rng, begun = np.random.default_rng(2), {"own": 0, "other": 0, "posed": 0}
-    for _ in range(120):
-        source, target, part, _, span = draw_thing(Latents(layouts, zooms[:1]), rng, 64, Mix(), hidden=True)
+def test_a_hidden_thing_begins_as_its_place_without_it_or_as_another_place(zooms):
+    rng, same = np.random.default_rng(2), 0
+    for _ in range(60):
+        source, target, part, _, span = draw_thing(zooms[:1], rng, 64, Mix(), hidden=True)
+        begun, wanted = (
+            int(np.flatnonzero((zooms[0][:, place] == x).all(axis=(1, 2, 3)))[0])
+            for place, x in ((1, source), (0, target))
+        )
+        same += begun == wanted
+        assert span == HIDDEN
         assert (part.min() < 1, part.max()) == (True, 1)
-        wanted, pose = number_of(zooms[0][:, 0], target), int(source[0, 0, 0]) - 1000
-        if pose < 0:
-            begun["own" if number_of(zooms[0][:, 1], source) == wanted else "other"] += 1
-            assert span == HIDDEN
-            continue
-        begun["posed"] += 1
-        scene, like = thing_scenes(wanted)[0], group_scenes(pose // LOOKS)[pose % LOOKS]
-        assert posed(pose // LOOKS)
-        assert (like.look.time, like.look.style) == (scene.look.time, scene.look.style)
-        assert (like.subject and like.subject.kind) == (scene.subject and scene.subject.kind)
-        assert span == GUESSED
-    assert begun["own"] > 60
-    assert min(begun.values()) > 0
+    assert 40 < same < 60
 
 
-def test_a_thing_from_near_stays_in_the_window(zooms, layouts):
+def test_a_thing_from_near_stays_in_the_window(zooms):
     """What is missing lies inside the patch, wherever the window was put."""
     rng, held = np.random.default_rng(3), []
     for _ in range(60):
-        source, target, part, _, span = draw_thing(Latents(layouts, zooms[1:]), rng, 64, Mix(), hidden=True)
+        source, target, part, _, _ = draw_thing(zooms[1:], rng, 64, Mix(), hidden=True)
         assert source.shape == target.shape == (4, 64, 64)
         missing = np.abs(source - target)[0] > 30
-        if span == HIDDEN and 0 < missing.mean() < 0.2:
+        if 0 < missing.mean() < 0.2:
             held.append((part[missing] < 1).mean())
     assert np.median(held) > 0.9
 
 
-def test_a_thing_that_is_not_hidden_is_learnt_as_it_is(zooms, layouts):
+def test_a_thing_that_is_not_hidden_is_learnt_as_it_is(zooms):
     rng = np.random.default_rng(4)
     for _ in range(20):
-        source, target, _, _, span = draw_thing(Latents(layouts, zooms), rng, 64, Mix(), hidden=False)
+        source, target, _, _, span = draw_thing(zooms, rng, 64, Mix(), hidden=False)
         assert source is target
         assert span == EVERY
 

@@ -4,7 +4,6 @@ latents, with captions."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -59,8 +58,6 @@ EASY: Final = 0.45
 """Share that is kept of posed layouts without mountains: peaks take longest to learn."""
 HIDDEN: Final = (200, 1000)
 """Those at which a thing is put into a place that lacks it."""
-GUESSED: Final = (600, 1000)
-"""Those at which it is put where another picture of such a thing was begun."""
 
 
 class Sample(NamedTuple):
@@ -199,9 +196,9 @@ def whole_words(scene: Scene, rng: np.random.Generator, mix: Mix) -> str:
     return caption(scene, rng, mix.short) if rng.random() < 0.2 else caption(scene, rng, 0.0, told=unusual(scene.look))
 
 
-def draw_thing(latents: Latents, rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
+def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
     """A thing from far or near, whole and named; `hidden`: its place is begun without it, or with something else."""
-    zoom = latents.things[int(rng.integers(len(latents.things)))]
+    zoom = zooms[int(rng.integers(len(zooms)))]
     number, side = int(rng.integers(len(zoom))), zoom.shape[-1]
     scene, _ = thing_scenes(number)
     named = spots(scene, rng)
@@ -216,32 +213,9 @@ def draw_thing(latents: Latents, rng: np.random.Generator, window: int, mix: Mix
     target, words = zoom[number, 0][at], thing_words(scene, spot.words, rng, mix)
     if not hidden:
         return Sample(target, target, mixed(rng, window), words)
-    part, lot = np.maximum(mixed(rng, window), patch(rng, window, spot)), rng.random()
-    guesses = alike(scene, len(latents.groups)) if lot < 0.3 else ()
-    if guesses:
-        group, look = guesses[int(rng.integers(len(guesses)))]
-        return Sample(latents.groups[group, look], target, part, words, GUESSED)
-    other = int(rng.integers(len(zoom))) if lot > 0.9 else number
+    part = np.maximum(mixed(rng, window), patch(rng, window, spot))
+    other = int(rng.integers(len(zoom))) if rng.random() < 0.1 else number
     return Sample(zoom[other, 1][at], target, part, words, HIDDEN)
-
-
-def alike(scene: Scene, groups: int) -> tuple[tuple[int, int], ...]:
-    """Posed pictures of what a scene is about, as places in `Latents.groups`, of which there are so many.
-
-    From noise alone the model begins with the posed picture, whatever the selection; it has to leave it for one that
-    goes with the surroundings.
-    """
-    return _alike(scene.subject and scene.subject.kind, scene.look.time, scene.look.style, groups)
-
-
-@cache
-def _alike(kind: str | None, time: str, style: str, groups: int) -> tuple[tuple[int, int], ...]:
-    return tuple(
-        (group, look)
-        for group in filter(posed, range(groups))
-        for look, scene in enumerate(group_scenes(group))
-        if (scene.subject and scene.subject.kind, scene.look.time, scene.look.style) == (kind, time, style)
-    )
 
 
 def thing_words(scene: Scene, name: str, rng: np.random.Generator, mix: Mix) -> str:
@@ -261,7 +235,7 @@ def draw_sample(latents: Latents, rng: np.random.Generator, window: int, mix: Mi
     lot = rng.random()
     whole = latents.groups.shape[-1] == window
     if latents.things and whole and mix.pairs <= lot < mix.pairs + mix.patches + mix.near:
-        return draw_thing(latents, rng, window, mix, lot < mix.pairs + mix.patches)
+        return draw_thing(latents.things, rng, window, mix, lot < mix.pairs + mix.patches)
     return draw_layout(latents.groups, rng, window, mix, lot < mix.pairs)
 
 
