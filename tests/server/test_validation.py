@@ -263,14 +263,14 @@ def test_settings_table_with_and_without_a_model(server: ServerProcess) -> None:
 
 def test_a_model_may_have_other_defaults_in_one_task(server: ServerProcess) -> None:
     rows = {row["name"]: row for row in server.get("/settings?model=demo").json()["settings"]}
-    assert (rows["cfg_scale"]["default"], rows["cfg_scale"]["task_defaults"]) == (3.0, {"inpaint": 1.5})
+    assert (rows["cfg_scale"]["default"], rows["cfg_scale"]["task_defaults"]) == (3.0, {"inpaint": 2.0})
     assert rows["steps"]["task_defaults"] == {}
     used = {}
     for task, selected in (("img2img", None), ("inpaint", mask())):
         asked = {"task": task, "settings": {"model": "demo", "prompt": "night", "steps": 8}}
         done = server.finish(server.submit(asked, IMAGE, selected))
         used[task] = done["recipe"]["settings"]["cfg_scale"]
-    assert used == {"img2img": 3.0, "inpaint": 1.5}
+    assert used == {"img2img": 3.0, "inpaint": 2.0}
 
 
 def test_models_are_listed(server: ServerProcess) -> None:

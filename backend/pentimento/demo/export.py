@@ -63,7 +63,7 @@ def model_page(vae: AutoencoderKL, cfg_scale: float) -> dict[str, Any]:
         "min_steps": 8,
         "defaults": {"sampler": "DPM++ 2M", "schedule": "SGM Uniform", "steps": 20, "cfg_scale": cfg_scale},
         # What stays around a selection says another light than the prompt; guidance would go beyond the difference.
-        "task_defaults": {"inpaint": {"cfg_scale": 1.5}},
+        "task_defaults": {"inpaint": {"cfg_scale": 2.0}},
         "preview": {"matrix": matrix, "bias": bias},
         "description": DESCRIPTION,
         "license": "Apache-2.0",

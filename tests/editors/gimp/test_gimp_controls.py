@@ -70,7 +70,7 @@ def test_upscalers_and_vaes_are_offered_by_name(seen: EditorRun) -> None:
 
 def test_a_number_left_open_says_what_the_task_takes(seen: EditorRun) -> None:
     within, whole = seen.check("inside_the_dialog")["cfg_scale"]
-    assert within.endswith("(1.5)")
+    assert within.endswith("(2.0)")
     assert whole.endswith("(3.0)")
 
 
