@@ -32,12 +32,13 @@ def grass_color(scene: Scene) -> Color:
     return {"summer": (0.36, 0.56, 0.20), "spring": (0.50, 0.70, 0.28), "autumn": (0.72, 0.54, 0.24)}[scene.look.season]
 
 
-def mountains(scene: Scene, canvas: Canvas, tag: int, base: float, tall: float, depth: float) -> None:
+def mountains(scene: Scene, canvas: Canvas) -> None:
     """A range of plain peaks, the lower before the higher, each with a lit and a shaded side and a cap of snow."""
     height, width = canvas.depth.shape
-    rng = rng_of(scene.seed, tag)
+    rng = rng_of(scene.seed, 11)
     ys, xs = rows_cols(canvas)
-    aspect = width / height
+    aspect, base, depth = width / height, scene.horizon + 0.03, 0.68
+    tall = {"mountains": 0.46, "lake": 0.27, "sea": 0.14}.get(scene.ground, 0.2)
     count = max(2, round(3 * aspect))
     tops = tall * rng.uniform(0.62, 1.0, count)
     places = aspect * (np.arange(count) + 0.5 + rng.uniform(-0.3, 0.3, count)) / count

@@ -112,8 +112,7 @@ def paint(scene: Scene, width: int, height: int) -> Canvas:
     )
     sky(scene, canvas)
     if scene.far == "mountains":
-        tall = {"mountains": 0.46, "lake": 0.27, "sea": 0.14}.get(scene.ground, 0.2)
-        mountains(scene, canvas, 11, scene.horizon + 0.03, tall, 0.68)
+        mountains(scene, canvas)
     elif scene.far == "hills":
         hills(scene, canvas, 12, scene.horizon + 0.02, 0.15, 0.70, far_depth=0.80)
     if scene.ground in ("sea", "lake"):
