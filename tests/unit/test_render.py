@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pentimento.demo.canvas import Canvas
-from pentimento.demo.captions import STYLE_WORDS, SUBJECT_WORDS, TIME_WORDS, caption
+from pentimento.demo.captions import STYLE_WORDS, SUBJECT_WORDS, TIME_WORDS, caption, unusual
 from pentimento.demo.light import LIGHTS
 from pentimento.demo.noise import scattered
 from pentimento.demo.render import HARBOUR, render, render_scene
-from pentimento.demo.scene import MAIN_SUBJECTS, SEASONS, STYLES, TIMES, Look, draw_scene
+from pentimento.demo.scene import MAIN_SUBJECTS, SEASONS, STYLES, TIMES, USUAL_COLORS, Look, draw_scene
 from pentimento.demo.styles import TILE, apply_style
 
 SEEDS = st.integers(0, 10**6)
@@ -129,6 +129,18 @@ def test_captions_keep_to_the_scene(seed: int, draw: int) -> None:
     text = caption(scene, np.random.default_rng(draw), told=frozenset({"time", "style"})).lower()
     assert any(word in text for word in TIME_WORDS[scene.look.time])
     assert any(word in text for word in STYLE_WORDS[scene.look.style])
+
+
+@given(seed=SEEDS, draw=SEEDS)
+def test_a_color_that_is_not_the_usual_one_is_told(seed: int, draw: int) -> None:
+    """So that "a sailboat" is a white one, and not of a mean of all colors."""
+    scene = draw_scene(seed)
+    told = unusual(scene)
+    thing = scene.subject
+    assert ("color" in told) == bool(thing and thing.color and thing.color != USUAL_COLORS[thing.kind])
+    if thing and "color" in told:
+        text = caption(scene, np.random.default_rng(draw), told=told).lower()
+        assert any(f"{thing.color} {noun}" in text for noun in SUBJECT_WORDS[thing.kind])
 
 
 def test_captions_vary_and_can_be_empty() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from pentimento.demo.scene import Look, Scene, Subject
+from pentimento.demo.scene import USUAL_COLORS, Look, Scene, Subject
 
 STYLE_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "photo": ("a photo", "a photograph", "a realistic photo", "a picture", "photo", "photorealistic"),
@@ -181,10 +181,10 @@ EXTRA_WORDS: Final = (
 """Words people type about such pictures, for the tokenizer's vocabulary; some never occur in captions."""
 
 
-def subject_phrase(rng: np.random.Generator, subject: Subject) -> str:
-    """One subject with its article and colour: "a red house"."""
+def subject_phrase(rng: np.random.Generator, subject: Subject, told: frozenset[str] = frozenset()) -> str:
+    """One subject with its article and color: "a red house"; the color may be left out unless it is `told`."""
     noun = _pick(rng, SUBJECT_WORDS[subject.kind])
-    if subject.color and rng.random() < 0.8:
+    if subject.color and ("color" in told or rng.random() < 0.8):
         noun = f"{subject.color} {noun}"
     if noun.startswith("a ") or subject.kind in ("rocks", "birds"):
         return noun
@@ -221,8 +221,8 @@ def caption(
 ) -> str:
     """A caption of a scene: with probability `short` one or two facts alone, with `empty` none, else most of them.
 
-    `told` names the parts of the look (time, weather, season, style) that must not be left out; then
-    the caption is never empty.
+    `told` names what must not be left out: parts of the look (time, weather, season, style), or the subject's color;
+    then the caption is never empty.
     """
     if not told and rng.random() < empty:
         return ""
@@ -235,9 +235,12 @@ def unlike(look: Look, other: Look) -> frozenset[str]:
     return frozenset(part.name for part in fields(Look) if getattr(look, part.name) != getattr(other, part.name))
 
 
-def unusual(look: Look) -> frozenset[str]:
-    """The parts of a look that one would not take for granted: all but a photo, by day, in summer, clear."""
-    return unlike(look, Look())
+def unusual(scene: Scene) -> frozenset[str]:
+    """What one would not take for granted, as `told` names it: all but a photo, by day, in summer, clear, of a red
+    house or a white sail."""
+    thing = scene.subject
+    plain = thing is None or thing.color is None or thing.color == USUAL_COLORS[thing.kind]
+    return unlike(scene.look, Look()) | (frozenset() if plain else {"color"})
 
 
 def look_caption(scene: Scene, rng: np.random.Generator, empty: float, told: frozenset[str]) -> str:
@@ -271,10 +274,10 @@ def _words(scene: Scene, rng: np.random.Generator) -> dict[str, str]:
 
 def _short(scene: Scene, rng: np.random.Generator, told: frozenset[str]) -> str:
     look, words = scene.look, _words(scene, rng)
-    subject = subject_phrase(rng, scene.subject) if scene.subject else _pick(rng, GROUND_WORDS[scene.ground])
+    subject = subject_phrase(rng, scene.subject, told) if scene.subject else _pick(rng, GROUND_WORDS[scene.ground])
     if told:
         facts = [words[name] for name in ("style", "time", "season", "weather") if name in told]
-        if rng.random() < 0.35:
+        if "color" in told or rng.random() < 0.35:
             facts.insert(0, subject) if "style" not in told else facts.insert(1, "of " + subject)
         return (" " if rng.random() < 0.6 else ", ").join(facts)
     style, time = words["style"], words["time"]
@@ -297,7 +300,7 @@ def _long(scene: Scene, rng: np.random.Generator, told: frozenset[str]) -> str:
         link = {"sea": "on", "lake": "by"}.get(scene.ground, "in")
         if scene.subject.kind in ("balloon", "birds"):
             link = "over"
-        phrase = subject_phrase(rng, scene.subject)
+        phrase = subject_phrase(rng, scene.subject, told)
         head = f"{phrase} {link} {head}" if rng.random() < 0.75 else phrase
     elif scene.far == "mountains" and scene.ground != "mountains" and rng.random() < 0.4:
         head += _pick(rng, (" with mountains", " and mountains", " before a mountain range"))

@@ -58,6 +58,9 @@ EASY: Final = 0.45
 """Share that is kept of posed layouts without mountains: peaks take longest to learn."""
 HIDDEN: Final = (200, 1000)
 """Those at which a thing is put into a place that lacks it."""
+SURROUNDED: Final = (200, 930)
+"""Those of them at which its surroundings can be made out: above, a caption that does not tell the light and the style
+would ask for a mean of them all."""
 
 
 class Sample(NamedTuple):
@@ -118,7 +121,7 @@ def spots(scene: Scene, rng: np.random.Generator) -> list[Spot]:
         thing = scene.subject
         _, half_width = PAINTERS[thing.kind]
         reach = thing.size * float(np.hypot(half_width, 0.5))
-        found.append(Spot(thing.x, thing.y - thing.size / 2, reach, subject_phrase(rng, thing)))
+        found.append(Spot(thing.x, thing.y - thing.size / 2, reach, subject_phrase(rng, thing, unusual(scene))))
     if words := disc_words(scene):
         found.append(Spot(scene.disc_x, scene.disc_y, 1.3 * scene.disc, str(rng.choice(words))))
     return found
@@ -193,7 +196,7 @@ def whole_words(scene: Scene, rng: np.random.Generator, mix: Mix) -> str:
     """
     if rng.random() < mix.empty:
         return ""
-    return caption(scene, rng, mix.short) if rng.random() < 0.2 else caption(scene, rng, 0.0, told=unusual(scene.look))
+    return caption(scene, rng, mix.short) if rng.random() < 0.2 else caption(scene, rng, 0.0, told=unusual(scene))
 
 
 def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: int, mix: Mix, hidden: bool) -> Sample:
@@ -210,24 +213,26 @@ def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: 
     )
     at = (slice(None), slice(top, top + window), slice(left, left + window))
     spot = Spot((spot.x * side - left) / window, (spot.y * side - top) / window, spot.reach * side / window, spot.words)
-    target, words = zoom[number, 0][at], thing_words(scene, spot.words, rng, mix)
+    target, (words, span) = zoom[number, 0][at], thing_words(scene, spot.words, rng, mix)
     if not hidden:
         return Sample(target, target, mixed(rng, window), words)
     part = np.maximum(mixed(rng, window), patch(rng, window, spot))
     other = int(rng.integers(len(zoom))) if rng.random() < 0.1 else number
-    return Sample(zoom[other, 1][at], target, part, words, HIDDEN)
+    return Sample(zoom[other, 1][at], target, part, words, span)
 
 
-def thing_words(scene: Scene, name: str, rng: np.random.Generator, mix: Mix) -> str:
-    """A caption that names the thing: alone, with the look, or with all the rest."""
+def thing_words(scene: Scene, name: str, rng: np.random.Generator, mix: Mix) -> tuple[str, tuple[int, int]]:
+    """A caption that names the thing (alone, with the look, or with all the rest), and the timesteps at which it can
+    be told from this where nothing is there yet."""
     lot = rng.random()
     if lot < mix.empty / 2:
-        return ""
+        return "", SURROUNDED
     if lot < 0.5:
-        return name
+        implied = {"color", "time"} if "moon" in name else {"color"}
+        return name, SURROUNDED if unusual(scene) - implied else HIDDEN
     if lot < 0.75:
-        return f"{name}, {look_caption(scene, rng, 0.0, frozenset(('time',)))}"
-    return caption(scene, rng, 0.2)
+        return f"{name}, {look_caption(scene, rng, 0.0, unusual(scene) | {'time'})}", HIDDEN
+    return caption(scene, rng, 0.0, told=unusual(scene)), HIDDEN
 
 
 def draw_sample(latents: Latents, rng: np.random.Generator, window: int, mix: Mix) -> Sample:

@@ -27,6 +27,8 @@ COLORS_OF: Final[dict[str, tuple[str, ...]]] = {
     "balloon": ("red", "yellow", "blue", "purple"),
 }
 """Subjects whose color the caption may name."""
+USUAL_COLORS: Final = {"house": "red", "lighthouse": "red", "sailboat": "white", "balloon": "red"}
+"""Those that they have when nothing is said of it."""
 SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "meadow": ("house", "tree", "balloon"),
     "desert": ("cactus", "balloon"),
