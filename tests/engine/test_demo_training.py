@@ -137,7 +137,7 @@ def zooms() -> tuple[np.ndarray, ...]:
 
 
 def test_a_hidden_thing_begins_as_its_place_without_it_or_as_another_place(zooms):
-    rng, same = np.random.default_rng(2), 0
+    rng, same, spans = np.random.default_rng(2), 0, set()
     for _ in range(60):
         source, target, part, _, span = draw_thing(zooms[:1], rng, 64, Mix(), hidden=True)
         begun, wanted = (
@@ -145,9 +145,10 @@ def test_a_hidden_thing_begins_as_its_place_without_it_or_as_another_place(zooms
             for place, x in ((1, source), (0, target))
         )
         same += begun == wanted
-        assert span in (HIDDEN, SURROUNDED)
+        spans.add(span)
         assert (part.min() < 1, part.max()) == (True, 1)
     assert 40 < same < 60
+    assert spans == {HIDDEN, SURROUNDED}
 
 
 def test_a_thing_from_near_stays_in_the_window(zooms):
@@ -191,7 +192,7 @@ def test_things_are_seen_only_in_whole_pictures(latents, zooms):
     rng = np.random.default_rng(6)
     whole = Latents(np.zeros((2, LOOKS, 4, 64, 64), np.float32), zooms)
     mix = Mix(pairs=0.0, patches=1.0)
-    assert draw_sample(whole, rng, 64, mix).span in (HIDDEN, SURROUNDED)
+    assert {draw_sample(whole, rng, 64, mix).span for _ in range(30)} == {HIDDEN, SURROUNDED}
     assert draw_sample(whole, rng, 32, mix).span == EVERY
     assert draw_sample(Latents(latents), rng, 16, mix).span == EVERY
 
@@ -356,7 +357,8 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped():
 
 
 def test_what_the_judge_learns_from_is_worn_as_sampling_wears_pictures():
-    """Paler or gaudier, softer or sharper, and still a picture; a grey one gets no color but that of noise."""
+    """Paler or gaudier, softer or sharper, and still a picture; one that is grey all over stays so but for noise."""
+    torch.manual_seed(0)
     x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 1.4 - 0.7
     made = worn(x, np.random.default_rng(1))
     assert made.shape == x.shape
@@ -365,4 +367,5 @@ def test_what_the_judge_learns_from_is_worn_as_sampling_wears_pictures():
     assert changed.min() < 0.95
     assert changed.max() > 1.05
     grey = worn(torch.full((8, 3, 32, 32), 0.3), np.random.default_rng(2))
-    assert torch.allclose(grey, torch.tensor(0.3), atol=0.4)
+    assert torch.allclose(grey.mean(dim=(2, 3)), torch.tensor(0.3), atol=0.02)
+    assert grey.std(dim=(1, 2, 3)).max() < 0.08
