@@ -239,8 +239,8 @@ def unusual(scene: Scene) -> frozenset[str]:
     """What one would not take for granted, as `told` names it: all but a photo, by day, in summer, clear, of a red
     house or a white sail."""
     thing = scene.subject
-    plain = thing is None or thing.color is None or thing.color == USUAL_COLORS[thing.kind]
-    return unlike(scene.look, Look()) | (frozenset() if plain else {"color"})
+    odd = thing is not None and thing.color not in (None, USUAL_COLORS.get(thing.kind))
+    return unlike(scene.look, Look()) | ({"color"} if odd else frozenset())
 
 
 def look_caption(scene: Scene, rng: np.random.Generator, empty: float, told: frozenset[str]) -> str:
