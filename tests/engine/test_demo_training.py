@@ -12,7 +12,6 @@ import torch
 from pentimento.demo.captions import STYLE_WORDS, TIME_WORDS
 from pentimento.demo.data import LOOKS, group_scenes, posed, thing_scenes
 from pentimento.demo.denoiser import Stage, fitted, noised, training_betas
-from pentimento.demo.judge import worn
 from pentimento.demo.optimize import Optimiser, orthogonal
 from pentimento.demo.render import render, render_scene
 from pentimento.demo.samples import (
@@ -354,18 +353,3 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped():
     optimiser.load_state_dict(kept[2])
     train(2)
     assert not [name for name, value in unet.state_dict().items() if not torch.equal(value, straight[name])]
-
-
-def test_what_the_judge_learns_from_is_worn_as_sampling_wears_pictures():
-    """Paler or gaudier, softer or sharper, and still a picture; one that is grey all over stays so but for noise."""
-    torch.manual_seed(0)
-    x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 1.4 - 0.7
-    made = worn(x, np.random.default_rng(1))
-    assert made.shape == x.shape
-    assert -1 <= made.min() < made.max() <= 1
-    changed = made.std(dim=(1, 2, 3)) / x.std(dim=(1, 2, 3))
-    assert changed.min() < 0.95
-    assert changed.max() > 1.05
-    grey = worn(torch.full((8, 3, 32, 32), 0.3), np.random.default_rng(2))
-    assert torch.allclose(grey.mean(dim=(2, 3)), torch.tensor(0.3), atol=0.02)
-    assert grey.std(dim=(1, 2, 3)).max() < 0.08

@@ -25,8 +25,6 @@ COLORLESS: Final = ("ink", "pencil")
 """Styles in which time of day and season cannot be told with certainty; they are left out of those figures."""
 SEASONAL: Final = ("meadow", "lake", "mountains")
 """Grounds on which a season is to be seen."""
-WORN: Final = ((-0.4, 0.8), (0.8, 1.3), (0.8, 1.4))
-"""By how much pictures are softened (below 0: sharpened), and what becomes of their contrast and their color."""
 HEADS: Final = (len(STYLES), len(TIMES), len(SEASONS), len(KINDS))
 
 
@@ -87,20 +85,6 @@ def seasonal(scene: Scene) -> bool:
     return colored(scene) and scene.ground in SEASONAL
 
 
-def worn(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Pictures (N, 3, H, W) in -1..1 as sampling leaves them: softer or sharper, paler or gaudier, with some noise.
-
-    Learnt from clean renders alone, styles were told by these, and pixel art in strong colors was an oil painting.
-    """
-    softness, contrast, color = (torch.from_numpy(rng.uniform(*span, (len(x), 1, 1, 1))).float() for span in WORN)
-    x = x + softness * (F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), 3, 1) - x)
-    tone = x.mean(dim=(1, 2, 3), keepdim=True)
-    x = tone + contrast * (x - tone)
-    grey = x.mean(dim=1, keepdim=True)
-    x = grey + color * (x - grey)
-    return (x + 0.06 * torch.randn_like(x) * rng.random()).clamp(-1, 1)
-
-
 def _batches(folder: Path, rng: np.random.Generator, size: int) -> Iterator[tuple[torch.Tensor, list[Scene]]]:
     pictures = np.load(folder / "pictures.npy", mmap_mode="r")
     while True:
@@ -108,7 +92,8 @@ def _batches(folder: Path, rng: np.random.Generator, size: int) -> Iterator[tupl
         x = tensor_of([pictures[p] for p in picks])
         if rng.random() < 0.5:
             x = x.flip(-1)
-        yield worn(x, rng), [group_scenes(group)[look] for group, look in picks]
+        x = x + 0.04 * torch.randn_like(x) * rng.random()
+        yield x, [group_scenes(group)[look] for group, look in picks]
 
 
 def train_judge(folder: Path, minutes: float) -> Judge:
