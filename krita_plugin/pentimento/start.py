@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 from krita import DockWidgetFactory, DockWidgetFactoryBase, Krita
 
 from pentimento_shared import VERSION
@@ -18,6 +21,7 @@ _GROUP, _KEY = "pentimento", "settings"
 
 def start() -> None:
     """Registers commands and docker with Krita."""
+    outlive_broken_pipes()
     krita = Krita.instance()
     link = BackendLink(VERSION)
     session = Session(
@@ -30,3 +34,13 @@ def start() -> None:
     position = DockWidgetFactoryBase.DockPosition.DockRight
     krita.addDockWidgetFactory(DockWidgetFactory(ID, position, lambda: PentimentoDocker(session)))
     krita.notifier().applicationClosing.connect(session.close)
+
+
+def outlive_broken_pipes() -> None:
+    """Makes a write to a backend that has died raise BrokenPipeError, as in every Python of its own.
+
+    Krita embeds Python without its part about signals, and SIGPIPE as the system has it would end Krita, and with it
+    what was not saved. A handler of somebody else's stays.
+    """
+    if sys.platform != "win32" and signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL:
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -232,6 +232,10 @@ def arrived(facts: dict[str, Any]) -> str:
     return facts["picture"]
 
 
+def test_a_write_to_a_backend_that_is_gone_does_not_end_krita(bereft: EditorRun) -> None:
+    assert bereft.check("a_write_to_who_is_gone") == "BrokenPipeError"
+
+
 def test_a_backend_killed_before_the_command_is_told_of(bereft: EditorRun, killer: Killer) -> None:
     facts = bereft.check("killed_before_the_command")
     phase, said = facts["refused"]

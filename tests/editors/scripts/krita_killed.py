@@ -1,6 +1,7 @@
 """Played inside Krita, with a backend of its own that has not loaded its model yet, and that the test kills."""
 
 import hashlib
+import socket
 import time
 
 from blow import PREPARED, RESTART, RESTARTED, STRUCK, WANTED, Blow
@@ -30,6 +31,18 @@ JOB = {"steps": 8, "strength": 0.8}
 def case_cancel_while_the_model_loads(stage):
     document, _ = yield from valley(stage)
     return (yield from cancelled(stage, document, lambda run: run.status.stage == "load", LONG))
+
+
+def case_a_write_to_who_is_gone(stage):
+    """What a worker thread of the plugin meets when the backend dies while a picture is on its way to it."""
+    here, there = socket.socketpair()
+    there.close()
+    try:
+        here.sendall(b"a picture")
+    except BrokenPipeError as error:
+        return type(error).__name__
+    finally:
+        here.close()
 
 
 def case_in_fair_weather(stage):
