@@ -184,7 +184,7 @@ EXTRA_WORDS: Final = (
 def subject_phrase(rng: np.random.Generator, subject: Subject, told: frozenset[str] = frozenset()) -> str:
     """One subject with its article and color: "a red house"; the color may be left out unless it is `told`."""
     noun = _pick(rng, SUBJECT_WORDS[subject.kind])
-    if subject.color and ("color" in told or rng.random() < 0.8):
+    if subject.color and ("color" in told or rng.random() < 0.6):
         noun = f"{subject.color} {noun}"
     if noun.startswith("a ") or subject.kind in ("rocks", "birds"):
         return noun

@@ -61,6 +61,14 @@ HIDDEN: Final = (200, 1000)
 SURROUNDED: Final = (200, 930)
 """Those of them at which its surroundings can be made out: above, a caption that does not tell the light and the style
 would ask for a mean of them all."""
+FOREIGN: Final = 0.6
+"""Share of hidden things whose place is begun as that of another picture.
+
+Sampling begins it as a guess that does not belong there. Only this tells how far the place goes: a place that is begun
+as it is without the thing cannot be told from its surroundings, and things grow until the selection cuts them off.
+"""
+EMPTIED: Final = 0.15
+"""Share of hidden places to which nothing but their surroundings belongs."""
 
 
 class Sample(NamedTuple):
@@ -110,7 +118,7 @@ class Spot(NamedTuple):
     x: float
     y: float
     reach: float
-    """Radius of a circle about it that holds it whole."""
+    """Radius of a circle about it that holds it whole: a house's corners, most of the moon's glow."""
     words: str
 
 
@@ -123,19 +131,20 @@ def spots(scene: Scene, rng: np.random.Generator) -> list[Spot]:
         reach = thing.size * float(np.hypot(half_width, 0.5))
         found.append(Spot(thing.x, thing.y - thing.size / 2, reach, subject_phrase(rng, thing, unusual(scene))))
     if words := disc_words(scene):
-        found.append(Spot(scene.disc_x, scene.disc_y, 1.3 * scene.disc, str(rng.choice(words))))
+        found.append(Spot(scene.disc_x, scene.disc_y, 2.1 * scene.disc, str(rng.choice(words))))
     return found
 
 
 def patch(rng: np.random.Generator, side: int, spot: Spot) -> np.ndarray:
     """A soft ellipse (side, side) float32 about a spot, 0 inside, 1 outside.
 
-    All of the thing lies inside: one that met the edge would teach that what is asked for in a place is cut off by it.
+    All of the thing lies inside, about its middle: one that met the edge would teach that what is asked for in a place
+    is cut off by it, and one that could lie anywhere would be learnt as a blur.
     """
     rows, cols = (np.mgrid[0:side, 0:side] + 0.5) / side
-    room = spot.reach * rng.uniform(1.0, 1.5) + 0.1 * rng.random()
+    room = spot.reach * rng.uniform(1.1, 1.4)
     tall, wide = room * rng.uniform(1.0, 1.15, 2)
-    y, x = np.array((spot.y, spot.x)) + 0.7 * (room - spot.reach) * rng.uniform(-1, 1, 2)
+    y, x = np.array((spot.y, spot.x)) + 0.4 * (room - spot.reach) * rng.uniform(-1, 1, 2)
     away = (np.hypot((rows - y) / tall, (cols - x) / wide) - 1) * min(tall, wide) * side
     return np.clip(away / 2 + 0.5, 0, 1).astype(np.float32)
 
@@ -147,7 +156,7 @@ def mixed(rng: np.random.Generator, side: int) -> np.ndarray:
 
 def selection(rng: np.random.Generator, side: int) -> np.ndarray:
     """A soft ellipse (side, side) float32 anywhere, 0 inside, 1 outside, where sampling keeps the source."""
-    x, y, reach = rng.uniform((0.2, 0.2, 0.15), (0.8, 0.8, 0.4))
+    x, y, reach = rng.uniform((0.2, 0.2, 0.2), (0.8, 0.8, 0.44))
     return patch(rng, side, Spot(x, y, reach, ""))
 
 
@@ -217,8 +226,20 @@ def draw_thing(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: 
     if not hidden:
         return Sample(target, target, mixed(rng, window), words)
     part = np.maximum(mixed(rng, window), patch(rng, window, spot))
-    other = int(rng.integers(len(zoom))) if rng.random() < 0.1 else number
+    other = int(rng.integers(len(zoom))) if rng.random() < FOREIGN else number
     return Sample(zoom[other, 1][at], target, part, words, span)
+
+
+def draw_place(zooms: tuple[np.ndarray, ...], rng: np.random.Generator, window: int, mix: Mix) -> Sample:
+    """A place begun as that of another picture, to which nothing but its surroundings belongs."""
+    zoom = zooms[int(rng.integers(len(zooms)))]
+    number, other = rng.integers(len(zoom), size=2)
+    top, left = rng.integers(0, (zoom.shape[-1] - window) // GRID + 1, 2) * GRID
+    at = (1, slice(None), slice(top, top + window), slice(left, left + window))
+    scene = thing_scenes(int(number))[1]
+    words = "" if rng.random() < mix.empty else caption(scene, rng, 0.0, told=unusual(scene))
+    part = np.maximum(mixed(rng, window), selection(rng, window))
+    return Sample(zoom[other][at], zoom[number][at], part, words, HIDDEN)
 
 
 def thing_words(scene: Scene, name: str, rng: np.random.Generator, mix: Mix) -> tuple[str, tuple[int, int]]:
@@ -240,7 +261,10 @@ def draw_sample(latents: Latents, rng: np.random.Generator, window: int, mix: Mi
     lot = rng.random()
     whole = latents.groups.shape[-1] == window
     if latents.things and whole and mix.pairs <= lot < mix.pairs + mix.patches + mix.near:
-        return draw_thing(latents.things, rng, window, mix, lot < mix.pairs + mix.patches)
+        hidden = lot < mix.pairs + mix.patches
+        if hidden and rng.random() < EMPTIED:
+            return draw_place(latents.things, rng, window, mix)
+        return draw_thing(latents.things, rng, window, mix, hidden)
     return draw_layout(latents.groups, rng, window, mix, lot < mix.pairs)
 
 
