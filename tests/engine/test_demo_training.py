@@ -15,7 +15,9 @@ from pentimento.demo.denoiser import Stage, fitted, noised, training_betas
 from pentimento.demo.optimize import Optimiser, orthogonal
 from pentimento.demo.render import render, render_scene
 from pentimento.demo.samples import (
+    EMPTIED,
     EVERY,
+    FOREIGN,
     GRID,
     HIDDEN,
     RESTYLED,
@@ -138,7 +140,7 @@ def zooms() -> tuple[np.ndarray, ...]:
 
 def test_a_hidden_thing_begins_as_its_place_without_it_or_as_another_place(zooms):
     rng, same, spans = np.random.default_rng(2), 0, set()
-    for _ in range(60):
+    for _ in range(400):
         source, target, part, _, span = draw_thing(zooms[:1], rng, 64, Mix(), hidden=True)
         begun, wanted = (
             int(np.flatnonzero((zooms[0][:, place] == x).all(axis=(1, 2, 3)))[0])
@@ -147,7 +149,7 @@ def test_a_hidden_thing_begins_as_its_place_without_it_or_as_another_place(zooms
         same += begun == wanted
         spans.add(span)
         assert (part.min() < 1, part.max()) == (True, 1)
-    assert 20 < same < 45
+    assert same / 400 == pytest.approx(1 - FOREIGN * (1 - 1 / len(zooms[0])), abs=0.05)
     assert spans == {HIDDEN, SURROUNDED}
 
 
@@ -222,6 +224,17 @@ def test_things_are_seen_only_in_whole_pictures(latents, zooms):
     assert {draw_sample(whole, rng, 64, mix).span for _ in range(30)} == {HIDDEN, SURROUNDED}
     assert draw_sample(whole, rng, 32, mix).span == EVERY
     assert draw_sample(Latents(latents), rng, 16, mix).span == EVERY
+
+
+def test_some_hidden_places_are_to_stay_empty(zooms):
+    whole, rng = Latents(np.zeros((2, LOOKS, 4, 64, 64), np.float32), zooms[:1] * len(ZOOMS)), np.random.default_rng(13)
+
+    def holding_nothing(mix: Mix) -> float:
+        targets = [draw_sample(whole, rng, 64, mix).target for _ in range(400)]
+        return float(np.mean([(zooms[0][:, 1] == target).all(axis=(1, 2, 3)).any() for target in targets]))
+
+    assert holding_nothing(Mix(pairs=0.0, patches=1.0)) == pytest.approx(EMPTIED, abs=0.05)
+    assert holding_nothing(Mix(pairs=0.0, patches=0.0, near=1.0)) == 0
 
 
 def test_things_are_many_and_each_lacks_only_what_can_be_named():
