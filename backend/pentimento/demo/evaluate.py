@@ -145,6 +145,12 @@ def seam(picture: np.ndarray, mask: np.ndarray) -> float:
     return float(slope[ring].mean() / max(slope[~ring].mean(), 1e-3))
 
 
+def moonlit(pixels: np.ndarray) -> bool:
+    """Whether pixels (N, 3) uint8 of a place are a bright moon in a sky that is dark for the most part."""
+    tones = pixels.astype(np.float32).mean(axis=-1)
+    return bool(np.quantile(tones, 0.97) > 170 and np.median(tones) < 90)
+
+
 def inpainting(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
     """Share of inpainted subjects that are recognised in the picture; the seam, and the same figure of the
     untouched pictures: above 1, since the masks lie across the horizon, where most of the contours are."""
@@ -170,8 +176,7 @@ def inpainting(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
         )
         made = studio.inpaint(picture, mask, prompt, k)
         if kind == "moon":
-            inside = made[mask > 200].astype(np.float32).mean(axis=-1)
-            hits[kind].append(bool(np.quantile(inside, 0.97) > 170 and np.median(inside) < 90))
+            hits[kind].append(moonlit(made[mask > 200]))
         else:
             hits[kind].append(verdicts(judge, [made])[0].subjects[kind] > 0.5)
         seams.append(seam(made, mask))
